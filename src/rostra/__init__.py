@@ -1,0 +1,32 @@
+"""Rostra: thirteen methods from one session of ICLR 2021, as dependable software.
+
+Public names are loaded when they are first used; importing ``rostra`` imports no torch.
+"""
+
+__all__ = ["DRNetRegressor", "TARNetRegressor", "TreatmentColumn", "VCNetRegressor", "__version__"]
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rostra.methods.vcnet import DRNetRegressor, TARNetRegressor, TreatmentColumn, VCNetRegressor
+
+_HOMES = {
+    "DRNetRegressor": "rostra.methods.vcnet",
+    "TARNetRegressor": "rostra.methods.vcnet",
+    "TreatmentColumn": "rostra.methods.vcnet",
+    "VCNetRegressor": "rostra.methods.vcnet",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("rostra")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'rostra' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""The ground floor: claims, statistics, trials, results, reports. Knows no method and no field."""

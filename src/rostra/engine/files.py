@@ -1,0 +1,45 @@
+"""Files that are either whole or absent."""
+
+__all__ = ["write_atomically", "writable"]
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import InputError
+
+
+def writable(path: Path) -> Path:
+    """Check, before any work, that a file can be written at ``path``; creates its folder.
+
+    Raises:
+        InputError: if the folder cannot be made or written to, or ``path`` is a folder.
+    """
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder; give the name of a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to '{path}' ({error.strerror}); choose another place") from None
+    return path
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give the name of a temporary file beside ``path``; at the end of the block it takes its place.
+
+    If the block raises, the temporary file is removed and what stood at ``path`` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

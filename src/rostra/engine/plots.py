@@ -1,0 +1,112 @@
+"""Plots that read well on light and on dark pages."""
+
+__all__ = ["ACCENTS", "check_picture", "new_figure", "save_svg", "strip_plot"]
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError
+from .files import writable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACCENTS = ("#2f7fd1", "#e0762c", "#3f9b5b", "#b8549e", "#8a7a33", "#6d6f7a")
+"""Colours of the arms, in order; legible on white and on near-black."""
+_INK = "#0a0b0c"
+"""Axes and text: replaced by the page's own text colour in SVG."""
+
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: Path) -> None:
+    """Check, before any work, that a picture can be written at ``path``.
+
+    Raises:
+        InputError: for another ending, or a place that cannot be written.
+    """
+    if path.suffix.lower() not in PICTURES:
+        raise InputError(f"'{path}' must end in one of {', '.join(PICTURES)}")
+    writable(path)
+
+
+def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    """An empty figure in inches, with one pair of axes in the house style; no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.patch.set_alpha(0.0)
+    axes = figure.subplots()
+    axes.patch.set_alpha(0.0)
+    axes.spines[["top", "right"]].set_visible(False)
+    for spine in axes.spines.values():
+        spine.set_color(_INK)
+    axes.tick_params(colors=_INK, labelsize=9)
+    axes.xaxis.label.set_color(_INK)
+    axes.yaxis.label.set_color(_INK)
+    return figure, axes
+
+
+def save_svg(figure: "Figure", path: Path | io.StringIO) -> None:
+    """Write a figure as SVG whose ink is ``currentColor`` and whose text is text."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rostra", "font.family": "sans-serif"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    if isinstance(path, io.StringIO):
+        path.write(svg)
+    else:
+        path.write_text(svg, encoding="utf-8")
+
+
+def strip_plot(arms: Mapping[str, Mapping[str, Any]], label: str, paper: Mapping[str, float]) -> "Figure":
+    """Every seed's value, the mean with its interval, and the paper's number, a line an arm.
+
+    Args:
+        arms: ``arms`` of an evidence document.
+        label: of the axis, with the unit.
+        paper: the paper's numbers by arm.
+    """
+    figure, axes = new_figure(7.0, 0.9 + 0.42 * len(arms))
+    names: Sequence[str] = list(arms)
+    for line, name in enumerate(names):
+        record, colour = arms[name], ACCENTS[line % len(ACCENTS)]
+        values = record["values"]
+        # Spread the points by their order, so that equal values stay visible.
+        offsets = [line + 0.22 * (((7 * i) % 11) / 5 - 1) for i in range(len(values))]
+        axes.scatter(values, offsets, s=9, color=colour, alpha=0.35, linewidths=0)
+        if record["interval"]:
+            axes.plot(record["interval"], [line, line], color=colour, linewidth=3, solid_capstyle="round")
+        axes.scatter(
+            [record["mean"]], [line], s=46, color=colour, zorder=3, label="mean, 95 % interval" if line == 0 else None
+        )
+        if name in paper:
+            axes.scatter(
+                [paper[name]],
+                [line],
+                s=60,
+                marker="|",
+                color=_INK,
+                linewidths=2,
+                zorder=4,
+                label="paper" if name == next(iter(paper)) else None,
+            )
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    everything = [value for record in arms.values() for value in record["values"]]
+    if min(everything) > 0 and max(everything) > 30 * min(everything):
+        axes.set_xscale("log")
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="best")
+    return figure

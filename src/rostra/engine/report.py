@@ -1,0 +1,123 @@
+"""The report: one self-contained HTML page that opens from disk with no network."""
+
+__all__ = ["render_report"]
+
+import io
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .files import write_atomically
+from .methods import command_name, installed
+from .plots import save_svg, strip_plot
+from .reproduce import Evidence, load_evidence, shipped_evidence
+
+SCALE_ORDER = {"paper": 0, "laptop": 1, "smoke": 2}
+
+
+def render_report(folder: Path) -> Path:
+    """Render ``folder/report.html`` from the evidence in ``folder/results``; returns its path.
+
+    Evidence that came with this version is shown beside it, marked as such.
+
+    Raises:
+        InputError: if the folder holds no evidence.
+    """
+    import jinja2
+
+    own = load_evidence(folder / "results")
+    if not own:
+        raise InputError(f"'{folder}' holds no results; run 'rostra reproduce --out {folder}' first")
+    known = {_identity(document) for document in own}
+    shipped = [document for document in shipped_evidence() if _identity(document) not in known]
+    entries = [_entry(document, folder, shipped=False) for document in own]
+    entries += [_entry(document, folder, shipped=True) for document in shipped]
+    entries.sort(key=lambda entry: (entry["method"], SCALE_ORDER[entry["scale"]], entry["shipped"], entry["claim"]))
+    methods: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        methods.setdefault(entry["method"], []).append(entry)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rostra.engine", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": _number, "interval": _interval, "duration": _duration}
+    page = environment.get_template("report.html.jinja").render(
+        methods=methods,
+        about={name: getattr(module, "METHOD", None) for name, module in installed().items()},
+        command_name=command_name,
+        folder=folder,
+        made=time.strftime("%Y-%m-%d %H:%M"),
+    )
+    path = folder / "report.html"
+    with write_atomically(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def _identity(document: Evidence) -> tuple[str, str, str]:
+    return document["method"], document["claim"], document["scale"]
+
+
+def _entry(document: Evidence, folder: Path, *, shipped: bool) -> dict[str, Any]:
+    """A document with what the page draws from it."""
+    name = ".".join(_identity(document))
+    figure = folder / "figures" / f"{name}.svg"
+    buffer = io.StringIO()
+    if document["arms"]:
+        label = f"{document['metric']} ({document['unit']})" if document["unit"] else document["metric"]
+        save_svg(strip_plot(document["arms"], label, document["paper"]), buffer)
+    return {
+        **document,
+        "anchor": name,
+        "shipped": shipped,
+        "strip": buffer.getvalue(),
+        "figure": figure.read_text(encoding="utf-8") if figure.is_file() and not shipped else "",
+        "sentences": [_sentence(comparison) for comparison in document["comparisons"]],
+        "again": f"rostra reproduce {command_name(document['method'])}.{document['claim']} --scale {document['scale']}",
+    }
+
+
+def _sentence(comparison: Mapping[str, Any]) -> str:
+    """What a comparison asks, in words."""
+    arm, against, metric = comparison["arm"], comparison["against"], comparison["metric"]
+    direction = "lower" if comparison["lower_is_better"] else "higher"
+    match comparison["kind"]:
+        case "Superiority":
+            return f"{metric} of {arm} is {direction} than that of {against}"
+        case "NonInferiority":
+            return f"{metric} of {arm} is worse than that of {against} by less than {comparison['margin']:g}"
+        case "Equivalence":
+            return f"{metric} of {arm} and {against} differ by less than {comparison['margin']:g}"
+        case "Threshold":
+            side = "below" if comparison["lower_is_better"] else "above"
+            return f"{metric} of {arm} lies {side} {comparison['bound']:g}"
+        case _:
+            return f"{metric} of {arm} is {comparison['bound']:g} to within {comparison['margin']:g}"
+
+
+def _number(value: float | None) -> str:
+    """Three significant digits, without an exponent where that stays short."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e5:
+        digits = max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:.2e}".replace("-", "−")
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "too few seeds" if bounds is None else f"{_number(bounds[0])} to {_number(bounds[1])}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,314 @@
+"""From claims to evidence: plan the trials that are missing, run them, judge, write what was found."""
+
+__all__ = ["EXECUTORS", "load_evidence", "reproduce", "shipped_evidence"]
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .claims import Claim, Row, Scale
+from .errors import InputError
+from .files import write_atomically
+from .progress import progress
+from .results import ResultStore, row_key
+from .stats import Comparison, Judgement, estimate, judge
+from .trials import Outcome, Trial, run_local
+
+SCHEMA_VERSION = 1
+EXECUTORS: dict[str, Callable[..., Iterator[tuple[Trial, Outcome]]]] = {"local": run_local}
+"""Name -> executor. A cluster's executor is added here."""
+
+Evidence = dict[str, Any]
+
+
+def reproduce(
+    claims: Sequence[tuple[str, Claim]],
+    *,
+    scale: str,
+    out: Path,
+    seeds: int | None = None,
+    executor: str = "local",
+    workers: int | None = None,
+    device: str = "cpu",
+    fresh: bool = False,
+    command: str = "",
+    announce: Callable[[str], None] = lambda _: None,
+) -> list[Evidence]:
+    """Run claims and write ``out/results/METHOD.CLAIM.SCALE.json`` for each.
+
+    Trials that ``out`` already holds are not run again. A trial that fails twice leaves its claim
+    "inconclusive", with the number of seeds that are missing.
+
+    Args:
+        claims: (method, claim) pairs.
+        scale: "smoke", "laptop" or "paper".
+        out: output folder; one run at a time may write to it.
+        seeds: number of seeds instead of the scale's own.
+        executor: a name in ``EXECUTORS``.
+        workers: processes at a time; None means one a core (over the trial's threads).
+        device: torch device of the trials.
+        fresh: set earlier results aside first.
+        command: how the run was started, for the evidence.
+        announce: called with one line for every claim that is concluded and every failed attempt.
+
+    Returns:
+        The evidence of every claim, in order.
+    """
+    plan = [(method, claim, _sized(claim.scales[scale], seeds)) for method, claim in claims]
+    with ResultStore(out, fresh=fresh) as store:
+        pending: list[set[str]] = []
+        trials: dict[tuple[str, ...], Trial] = {}
+        for method, claim, size in plan:
+            missing = _missing_trials(method, claim, size, store, device, out / "networks")
+            pending.append({key for keys in missing for key in keys})
+            trials |= {keys: trial for keys, trial in missing.items() if keys not in trials}
+        evidence: dict[int, Evidence] = {}
+
+        def conclude() -> None:
+            for number, (method, claim, size) in enumerate(plan):
+                if not pending[number] and number not in evidence:
+                    evidence[number] = _conclude(method, claim, scale, size, store, command)
+                    announce(f"{method}.{claim.name}: {evidence[number]['verdict']}")
+
+        conclude()
+        failed = _execute(trials, EXECUTORS[executor], workers, store, pending, conclude, announce)
+        for keys in pending:
+            keys -= failed
+        conclude()
+    return [evidence[number] for number in range(len(plan))]
+
+
+def _sized(scale: Scale, seeds: int | None) -> Scale:
+    return scale if seeds is None else replace(scale, seeds=seeds)
+
+
+def _key(method: str, claim: Claim, arm: str, settings: Mapping[str, Any], seed: int) -> str:
+    return row_key(method, claim.run.__name__, arm, settings, seed)
+
+
+def _missing_trials(
+    method: str, claim: Claim, size: Scale, store: ResultStore, device: str, folder: Path
+) -> dict[tuple[str, ...], Trial]:
+    """Trials, by the keys of the seeds they run. Blocks of ``chunk`` seeds are the same in every run."""
+    missing: dict[tuple[str, ...], Trial] = {}
+    for start in range(0, size.seeds, size.chunk):
+        for arm in size.arms or claim.arms:
+            block = range(start, min(start + size.chunk, size.seeds))
+            keys = {seed: _key(method, claim, arm, size.settings, seed) for seed in block}
+            todo = tuple(seed for seed in block if not store.rows(keys[seed]))
+            if todo:
+                trial = Trial(method, claim.run, arm, size.settings, todo, device, size.threads, folder)
+                missing[tuple(keys[seed] for seed in todo)] = trial
+    return missing
+
+
+def _execute(
+    trials: Mapping[tuple[str, ...], Trial],
+    executor: Callable[..., Iterator[tuple[Trial, Outcome]]],
+    workers: int | None,
+    store: ResultStore,
+    pending: Sequence[set[str]],
+    conclude: Callable[[], None],
+    announce: Callable[[str], None],
+) -> set[str]:
+    """Run trials and store their rows; returns the keys of those that failed."""
+    failed: set[str] = set()
+    keys_of = {id(trial): keys for keys, trial in trials.items()}
+    latest = ""
+
+    def on_failure(trial: Trial, reason: str) -> None:
+        store.append_failure({**_describe(trial), "reason": reason})
+        announce(f"{trial.method} {trial.arm}, seeds {_span(trial.seeds)}: {reason.strip().splitlines()[-1]}")
+
+    for threads in sorted({trial.threads for trial in trials.values()}):
+        group = [trial for trial in trials.values() if trial.threads == threads]
+        count = workers or max(1, (os.cpu_count() or 1) // threads)
+        running = executor(group, count, on_failure)
+        for trial, outcome in progress(running, "trials", total=len(group), metric=lambda: latest):
+            keys = keys_of[id(trial)]
+            latest = f"{trial.method} {trial.arm}, seeds {_span(trial.seeds)}"
+            if outcome.failure is not None:
+                failed.update(keys)
+                continue
+            store.append(trial.method, _records(trial, dict(zip(trial.seeds, keys, strict=True)), outcome))
+            for waiting in pending:
+                waiting.difference_update(keys)
+            conclude()
+    return failed
+
+
+def _span(seeds: Sequence[int]) -> str:
+    return f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
+
+
+def _describe(trial: Trial) -> dict[str, Any]:
+    described = {"method": trial.method, "run": trial.run.__name__, "arm": trial.arm, "settings": dict(trial.settings)}
+    return {**described, "seeds": list(trial.seeds)}
+
+
+def _records(trial: Trial, keys: Mapping[int, str], outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """What is stored for each row; a trial's seconds are shared out over its rows."""
+    provenance = dict(outcome.provenance)
+    for name in ("wall_seconds", "cpu_seconds"):
+        provenance[name] = round(provenance[name] / len(outcome.rows), 4)
+    for row in outcome.rows:
+        yield {
+            "key": keys[row["seed"]],
+            "method": trial.method,
+            "run": trial.run.__name__,
+            "arm": trial.arm,
+            "settings": dict(trial.settings),
+            "row": row,
+            "provenance": provenance,
+        }
+
+
+def _conclude(method: str, claim: Claim, scale: str, size: Scale, store: ResultStore, command: str) -> Evidence:
+    """Judge a claim by the rows in the store; write its evidence and its figure."""
+    records: list[dict[str, Any]] = []
+    rows: dict[str, list[Row]] = {}
+    for arm in size.arms or claim.arms:
+        found = [
+            record for seed in range(size.seeds) for record in store.rows(_key(method, claim, arm, size.settings, seed))
+        ]
+        records += found
+        rows[arm] = [record["row"] for record in found]
+    missing = {arm: size.seeds - len({row["seed"] for row in rows[arm]}) for arm in rows}
+    comparisons, verdicts = [], []
+    for comparison in claim.comparisons:
+        arms = [arm for arm in (comparison.arm, _other(comparison)) if arm]
+        if not all(rows.get(arm) for arm in arms):
+            continue
+        judgement = judge(comparison, {arm: _values(rows[arm], comparison.metric) for arm in arms})
+        comparisons.append(_comparison_record(comparison, judgement))
+        verdicts.append(judgement.verdict)
+    evidence: Evidence = {
+        "schema_version": SCHEMA_VERSION,
+        "method": method,
+        "claim": claim.name,
+        "scale": scale,
+        "statement": claim.statement,
+        "source": claim.source,
+        "note": claim.note,
+        "paper": dict(claim.paper),
+        "metric": claim.metric,
+        "unit": claim.unit,
+        "arms": {arm: _arm_record(rows[arm], claim.metric) for arm in rows if rows[arm]},
+        "comparisons": comparisons,
+        "verdict": _verdict(
+            verdicts, scale, complete=len(verdicts) == len(claim.comparisons) and not any(missing.values())
+        ),
+        "missing_seeds": {arm: count for arm, count in missing.items() if count},
+        "settings": {**size.settings, "seeds": size.seeds, "chunk": size.chunk},
+        "seconds": round(sum(record["provenance"]["wall_seconds"] for record in records), 1),
+        "cpu_seconds": round(sum(record["provenance"]["cpu_seconds"] for record in records), 1),
+        **{name: _common(records, name) for name in ("device", "threads", "versions", "commit", "data")},
+        "command": command,
+    }
+    name = f"{method}.{claim.name}.{scale}"
+    with write_atomically(store.folder / "results" / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(evidence, indent=1, allow_nan=False) + "\n")
+    if claim.figure is not None and all(rows.values()):
+        from .plots import save_svg
+
+        with write_atomically(store.folder / "figures" / f"{name}.svg") as temporary:
+            save_svg(claim.figure(rows), temporary)
+    return evidence
+
+
+def _other(comparison: Comparison) -> str | None:
+    return getattr(comparison, "over", None) or getattr(comparison, "to", None)
+
+
+def _values(rows: Sequence[Row], metric: str) -> dict[int, float]:
+    """The metric by seed; where a seed has several rows (doses, sizes), their mean."""
+    by_seed: dict[int, list[float]] = {}
+    for row in rows:
+        by_seed.setdefault(row["seed"], []).append(float(row[metric]))
+    return {seed: math.fsum(values) / len(values) for seed, values in by_seed.items()}
+
+
+def _arm_record(rows: Sequence[Row], metric: str) -> dict[str, Any]:
+    values = _values(rows, metric)
+    found = estimate(np.array([values[seed] for seed in sorted(values)]))
+    return {
+        "metric": metric,
+        "mean": found.mean,
+        "interval": found.interval,
+        "interval_method": found.method,
+        "seeds": found.count,
+        "values": [float(f"{values[seed]:.6g}") for seed in sorted(values)],
+    }
+
+
+def _comparison_record(comparison: Comparison, judgement: Judgement) -> dict[str, Any]:
+    stated = asdict(comparison)
+    return {
+        "arm": comparison.arm,
+        "against": _other(comparison),
+        "metric": comparison.metric,
+        "kind": type(comparison).__name__,
+        "margin": stated.get("margin", stated.get("tolerance")),
+        "bound": stated.get("bound", stated.get("value")),
+        "lower_is_better": stated.get("lower_is_better"),
+        "paired": stated.get("paired"),
+        "effect": judgement.effect,
+        "interval": judgement.interval,
+        "level": 0.95,
+        "interval_method": judgement.method,
+        "count": judgement.count,
+        "verdict": judgement.verdict,
+    }
+
+
+def _verdict(verdicts: Sequence[str], scale: str, *, complete: bool) -> str:
+    """The verdict of a claim: it holds if every comparison does, and fails if one does."""
+    if scale == "smoke":
+        return "ran" if verdicts or complete else "inconclusive"
+    if "fails" in verdicts:
+        return "fails"
+    return "holds" if complete and all(verdict == "holds" for verdict in verdicts) else "inconclusive"
+
+
+def _common(records: Sequence[Mapping[str, Any]], name: str) -> Any:
+    """The value that all records share, or the list of those they have."""
+    distinct: list[Any] = []
+    for record in records:
+        if record["provenance"][name] not in distinct:
+            distinct.append(record["provenance"][name])
+    return distinct[0] if len(distinct) == 1 else distinct
+
+
+def load_evidence(folder: Path) -> list[Evidence]:
+    """Every evidence document in a folder, in order of file name.
+
+    Raises:
+        InputError: if a file is not such a document.
+    """
+    documents = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            if document["schema_version"] > SCHEMA_VERSION:
+                raise InputError(f"'{path}' has schema {document['schema_version']}; update Rostra")
+            documents.append(document)
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"'{path}' is not evidence written by rostra reproduce") from None
+    return documents
+
+
+def shipped_evidence() -> list[Evidence]:
+    """The evidence that came with this version: package data, or ``results/`` of the source tree."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "results", package.parents[1] / "results"):
+        if folder.is_dir():
+            return load_evidence(folder)
+    return []

@@ -1,0 +1,95 @@
+"""Devices, threads, and what a result must say about where it came from."""
+
+__all__ = ["commit", "peak_memory_mb", "resolve_device", "set_threads", "versions"]
+
+import functools
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def resolve_device(name: str | None) -> "torch.device":
+    """The torch device of that name; None or "auto" takes CUDA where there is one, else the CPU.
+
+    Raises:
+        InputError: if the device is not known or not there.
+    """
+    import torch
+
+    if name is None or name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except Exception as error:  # torch raises RuntimeError or AssertionError, by backend
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device '{name}' cannot be used ({reason}); 'cpu' always works") from None
+    return device
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit the cores that torch and the BLAS libraries of this process use; None leaves them as they are.
+
+    The environment variables act on libraries that are loaded after this call.
+    """
+    if threads is None:
+        return
+    if threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python, Rostra and the libraries that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in ("rostra", "torch", "numpy", "scipy", "scikit-learn"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+@functools.cache
+def commit() -> str | None:
+    """Commit of the source tree that Rostra runs from, with "-dirty" if it was changed; None outside git."""
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB (10^6 bytes); nan where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6, 1)

@@ -1,0 +1,1 @@
+"""The rooms: one method each, on one floor plan."""

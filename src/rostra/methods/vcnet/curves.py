@@ -1,0 +1,162 @@
+"""Curves of fitted networks: the estimators of the average dose-response function, for many fits at once."""
+
+__all__ = [
+    "dose_response",
+    "dr_pseudo_outcomes",
+    "epsilon",
+    "held_out_loss",
+    "jumps",
+    "normalised_nodes",
+    "outcomes",
+    "unit_curves",
+]
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import objective
+from .basis import hat_functions
+from .training import FittedNetworks, TrainingData
+
+Array = NDArray[np.float64]
+
+_CHUNK_NUMBERS = 2_000_000
+"""Numbers that one chunk of a layer's output may hold; keeps it in the cache and memory flat."""
+
+
+def _tensor(values: Array, like: Tensor) -> Tensor:
+    return torch.as_tensor(np.ascontiguousarray(values), dtype=like.dtype, device=like.device)
+
+
+def _chunks(fitted: FittedNetworks, x: Array, doses: int) -> Iterator[tuple[slice, Tensor]]:
+    """(rows, features) for pieces of the rows; x has shape (copies or 1, rows, p)."""
+    copies = len(fitted.restarts)
+    widest = max(fitted.config.head, default=1)
+    size = max(1, _CHUNK_NUMBERS // (copies * doses * widest))
+    for start in range(0, x.shape[1], size):
+        rows = slice(start, start + size)
+        part = _tensor(x[:, rows], fitted.coefficients)
+        yield rows, fitted.network.features(part.expand(copies, -1, -1))
+
+
+@torch.no_grad()
+def dose_response(fitted: FittedNetworks, t: Array, x: Array, weights: Array | None = None, *, targeted: bool) -> Array:
+    """psi(t), averaged over a sample's covariates.
+
+    Plug-in: the mean of mu(t, x). Targeted: the mean of mu(t, x) + epsilon(t) / g(t | x)
+    (paper, equation 7).
+
+    Args:
+        fitted: trained networks.
+        t: doses in [0, 1], shape (doses,).
+        x: covariates, shape (copies or 1, rows, p).
+        weights: of the rows, shape (copies or 1, rows); None weighs all alike.
+        targeted: which of the two.
+
+    Returns:
+        Shape (copies, doses).
+    """
+    copies = len(fitted.restarts)
+    share = np.ones((1, x.shape[1])) if weights is None else weights
+    share = share / share.sum(axis=1, keepdims=True)
+    phi = _tensor(fitted.config.dose_basis(t), fitted.coefficients)
+    doses = _tensor(t, fitted.coefficients)
+    hats = _tensor(hat_functions(t, fitted.config.n_grid), fitted.coefficients)
+    total = torch.zeros(copies, len(t), dtype=torch.float64, device=doses.device)
+    inverse = torch.zeros_like(total)
+    for rows, z in _chunks(fitted, x, len(t)):
+        w = _tensor(share[:, rows], doses).expand(copies, -1)
+        mu = fitted.network.outcome_curves(z, phi, doses)
+        total += (mu * w[:, None]).sum(2)
+        if targeted:
+            g = fitted.network.density_nodes(z) @ hats.T  # (copies, rows, doses)
+            inverse += (w[..., None] / (g + objective.EPSILON_FLOOR)).sum(1)
+    if targeted:
+        total += _epsilon(fitted, t).double() * inverse
+    return total.cpu().numpy()
+
+
+def _epsilon(fitted: FittedNetworks, t: Array) -> Tensor:
+    return fitted.coefficients @ _tensor(fitted.config.epsilon_basis(t), fitted.coefficients).T
+
+
+def epsilon(fitted: FittedNetworks, t: Array) -> Array:
+    """epsilon(t) of each fit at doses t in [0, 1]: (copies, doses)."""
+    return _epsilon(fitted, t).double().cpu().numpy()
+
+
+@torch.no_grad()
+def unit_curves(fitted: FittedNetworks, t: Array, x: Array) -> Array:
+    """mu(t, x) of every row at every dose: (copies, doses, rows). Same arguments as :func:`dose_response`."""
+    phi = _tensor(fitted.config.dose_basis(t), fitted.coefficients)
+    doses = _tensor(t, fitted.coefficients)
+    parts = [fitted.network.outcome_curves(z, phi, doses).double().cpu().numpy() for _, z in _chunks(fitted, x, len(t))]
+    return np.concatenate(parts, axis=2)
+
+
+def jumps(fitted: FittedNetworks, t: Array, x: Array) -> Array:
+    """|psi(t) - psi(t - 1e-9)| of the plug-in curve, worked out in float64: (copies, doses)."""
+    exact = fitted.double()
+    right = dose_response(exact, t, x, targeted=False)
+    left = dose_response(exact, t - 1e-9, x, targeted=False)
+    return np.abs(right - left)
+
+
+@torch.no_grad()
+def outcomes(fitted: FittedNetworks, t: Array, x: Array) -> Array:
+    """mu(t, x) of each row at its own dose in [0, 1]; t has shape (copies or 1, rows); returns (copies, rows)."""
+    copies = len(fitted.restarts)
+    phi = fitted.config.dose_basis(t)
+    parts = []
+    for rows, z in _chunks(fitted, x, phi.shape[2]):
+        basis = _tensor(phi[:, rows], z).expand(copies, -1, -1)
+        doses = _tensor(t[:, rows, None], z).expand(copies, -1, -1)
+        parts.append(fitted.network.outcome(z, basis, doses).double().cpu().numpy())
+    return np.concatenate(parts, axis=1)
+
+
+def held_out_loss(fitted: FittedNetworks, rows: TrainingData) -> Array:
+    """Mean squared error + alpha * density loss on rows that were not trained on: (copies,)."""
+    weights = np.ones(rows.t.shape) if rows.weights is None else rows.weights
+    share = _tensor(weights / weights.sum(1, keepdims=True), fitted.coefficients)
+    mu = _tensor(outcomes(fitted, rows.t, rows.x), fitted.coefficients)
+    mse = objective.squared_error(_tensor(rows.y, mu), mu, share)
+    hats = _tensor(hat_functions(rows.t, fitted.config.n_grid), mu)
+    with torch.no_grad():
+        nodes = torch.cat([fitted.network.density_nodes(z) for _, z in _chunks(fitted, rows.x, 1)], dim=1)
+    nll = objective.density_nll(objective.interpolate_density(nodes, hats), share)
+    return (mse + fitted.config.alpha * nll).double().cpu().numpy()
+
+
+@torch.no_grad()
+def normalised_nodes(fitted: FittedNetworks, x: Array) -> Array:
+    """Nodes of the conditional density of the scaled dose, which integrates to 1: (copies, rows, B + 1)."""
+    parts = []
+    for _, z in _chunks(fitted, x, 1):
+        nodes = fitted.network.density_nodes(z)
+        parts.append((nodes / objective.node_integral(nodes)[..., None]).double().cpu().numpy())
+    return np.concatenate(parts, axis=1)
+
+
+def dr_pseudo_outcomes(
+    y: Array, mu: Array, density: Array, marginal: Array, plug_in: Array, *, clip: tuple[float, float] = (0.01, 100.0)
+) -> tuple[Array, int]:
+    """Doubly robust pseudo-outcomes (Kennedy et al. 2017): (y - mu) m / pi + psi, and how many ratios were clipped.
+
+    Regressed on the dose they give the dose-response curve if either mu or pi is right.
+
+    Args:
+        y: outcomes, shape (rows,).
+        mu: mu(t_i, x_i).
+        density: pi(t_i | x_i), which integrates to 1 over the dose.
+        marginal: m(t_i), the mean of pi(t_i | x_j) over j.
+        plug_in: the mean of mu(t_i, x_j) over j.
+        clip: bounds of m / pi.
+    """
+    ratio = marginal / np.maximum(density, np.finfo(float).tiny)
+    clipped = int(((ratio < clip[0]) | (ratio > clip[1])).sum())
+    return (y - mu) * np.clip(ratio, *clip) + plug_in, clipped

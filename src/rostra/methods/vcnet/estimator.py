@@ -1,0 +1,814 @@
+"""Estimators with scikit-learn's manners: dose-response curves of a continuous treatment from a table."""
+
+__all__ = ["DRNetRegressor", "TARNetRegressor", "TreatmentColumn", "VCNetRegressor"]
+
+import inspect
+import warnings
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import (
+    _check_feature_names,
+    check_is_fitted,
+    check_random_state,
+    column_or_1d,
+    validate_data,
+)
+
+from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.errors import InputError
+from rostra.engine.runtime import resolve_device
+
+from . import curves
+from .basis import hat_functions
+from .kernel import effective_sample_size, local_linear, select_bandwidth
+from .training import FittedNetworks, TrainingData, VCNetConfig, preset, train
+
+Array = NDArray[np.float64]
+
+MIN_DISTINCT_DOSES = 10
+EXTRAPOLATION_QUANTILES = (0.01, 0.99)
+RANK_NODES = 101
+
+
+@dataclass(frozen=True)
+class TreatmentScale:
+    """A piecewise linear map of natural doses to [0, 1]: two nodes for min-max, quantiles for ranks.
+
+    Attributes:
+        natural: increasing doses in natural units.
+        scaled: their images, from 0 to 1.
+    """
+
+    natural: Array
+    scaled: Array
+
+    @classmethod
+    def fitted(cls, t: Array, kind: str, t_range: tuple[float, float] | None) -> "TreatmentScale":
+        """The map for training doses ``t``; ``kind`` is "minmax" or "rank"."""
+        if kind not in ("minmax", "rank"):
+            raise InputError(f"t_scale must be 'minmax' or 'rank', got {kind!r}")
+        low, high = (float(t.min()), float(t.max())) if t_range is None else map(float, t_range)
+        if not low < high:
+            raise InputError(f"t_range must be (low, high) with low below high, got ({low:g}, {high:g})")
+        outside = int(((t < low) | (t > high)).sum())
+        if outside:
+            raise InputError(f"{outside} of {len(t)} treatments lie outside t_range ({low:g}, {high:g}); widen it")
+        if kind == "minmax":
+            return cls(np.array([low, high]), np.array([0.0, 1.0]))
+        levels = np.linspace(0.0, 1.0, RANK_NODES)
+        quantiles = np.quantile(t, levels)
+        quantiles[0], quantiles[-1] = low, high
+        natural, first = np.unique(quantiles, return_index=True)
+        scaled = levels[first]
+        scaled[-1] = 1.0
+        return cls(natural, scaled)
+
+    def __call__(self, t: Array) -> Array:
+        return np.interp(t, self.natural, self.scaled)
+
+    def slope(self, t: Array) -> Array:
+        """Derivative of the map, which turns densities of scaled doses into densities of natural ones."""
+        slopes = np.diff(self.scaled) / np.diff(self.natural)
+        segment = np.clip(np.searchsorted(self.natural, t, side="right") - 1, 0, len(slopes) - 1)
+        return slopes[segment]
+
+
+class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
+    """What the three estimators share: everything but their parameters."""
+
+    _model: str
+    _lr_candidates: tuple[float, ...]
+
+    @classmethod
+    def from_preset(cls, name: str, *, targeted: bool = True, **parameters: Any) -> Self:
+        """An estimator with the paper's settings for "simulation", "ihdp" or "news".
+
+        Fixes the learning rate and scales neither outcome nor covariates. Treatments are taken to
+        be in [0, 1] already.
+
+        Args:
+            name: which experiment of the paper.
+            targeted: with targeted regularization or without.
+            **parameters: parameters that shall differ.
+        """
+        config = preset(name, cls._model, targeted=targeted)
+        accepted = inspect.signature(cls).parameters
+        settings = {k: v for k, v in asdict(config).items() if k in accepted}
+        return cls(**{**settings, "standardize": False, "t_range": (0.0, 1.0), **parameters})
+
+    def _config(self) -> VCNetConfig:
+        known = {field.name for field in fields(VCNetConfig)}
+        settings = {k: v for k, v in self.get_params(deep=False).items() if k in known}
+        for name, value in settings.items():
+            if isinstance(value, list):
+                settings[name] = tuple(value)
+        lr = settings.pop("lr")
+        if lr == "auto":
+            lr = self._lr_candidates[0]
+        elif isinstance(lr, str):
+            raise InputError(f"lr must be 'auto' or a number above 0, got {lr!r}")
+        return VCNetConfig(model=self._model, lr=lr, **settings)
+
+    # ---------------------------------------------------------------- fit
+
+    def fit(self, X: ArrayLike, y: ArrayLike, *, treatment: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn mu(t, x), the treatment's density given x, and epsilon(t).
+
+        Args:
+            X: covariates, shape (rows, p), numbers.
+            y: outcomes, shape (rows,).
+            treatment: doses, shape (rows,), in any unit.
+            sample_weight: non-negative weights, shape (rows,). A row of weight 0 counts as absent,
+                one of weight 2 as two rows.
+
+        Returns:
+            This estimator, fitted.
+
+        Raises:
+            ValueError: for unusable input; the message names the column and the first bad row.
+        """
+        config = self._config()
+        device = resolve_device(self.device)
+        X, y, t, weights = self._check_training_data(X, y, treatment, sample_weight)
+        self._scale = TreatmentScale.fitted(t, self.t_scale, self.t_range)
+        self._set_scaling(X, y, weights)
+        # A RandomState is advanced by its own draw, so two fits with one generator differ, as they should.
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._x, self._t, self._y, self._weights = X, t, y, weights
+        data = self._training_data(weights[None])
+        if self.lr == "auto":
+            config = replace(config, lr=self._search_learning_rate(data, config, seed, device))
+        self._seed, self._bootstrap = seed, None
+        self._fitted = train(data, config, [seed], device=device, stage="fit")
+        self.learning_rate_ = config.lr
+        self.loss_history_ = self._fitted.history[:, :, 0]
+        self.restarts_ = int(self._fitted.restarts[0])
+        self.t_range_ = (float(self._scale.natural[0]), float(self._scale.natural[-1]))
+        return self
+
+    def _check_training_data(
+        self, X: Any, y: Any, treatment: Any, sample_weight: Any
+    ) -> tuple[Array, Array, Array, Array]:
+        if treatment is None:
+            raise InputError("treatment is missing; pass fit(X, y, treatment=doses)")
+        _check_table(X)
+        if y is None:
+            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True)
+        y = np.asarray(y, dtype=np.float64)
+        t = _numeric_column(treatment, "treatment")
+        if len(t) != len(X):
+            raise InputError(f"treatment has {len(t)} rows, X has {len(X)}; they must be equal")
+        names = [str(name) for name in getattr(self, "feature_names_in_", range(X.shape[1]))]
+        for column, name in enumerate(names):
+            _check_finite(X[:, column], f"column '{name}' of X")
+        _check_finite(y, "y")
+        _check_finite(t, "treatment")
+        weights = np.ones(len(t)) if sample_weight is None else _numeric_column(sample_weight, "sample_weight")
+        if len(weights) != len(t):
+            raise InputError(f"sample_weight has {len(weights)} rows, X has {len(X)}; they must be equal")
+        _check_finite(weights, "sample_weight")
+        if (weights < 0).any() or not weights.any():
+            raise InputError("sample_weight must hold no negative number and not only zeros")
+        kept = weights > 0
+        X, y, t, weights = X[kept], y[kept], t[kept], weights[kept]
+        if len(t) < self.min_rows:
+            raise InputError(
+                f"{len(t)} rows (n_samples={len(t)}) are too few for a curve; at least {self.min_rows} are needed"
+            )
+        distinct = len(np.unique(t))
+        if distinct < min(MIN_DISTINCT_DOSES, self.min_rows):
+            raise InputError(
+                f"treatment takes {distinct} distinct value{'s' if distinct > 1 else ''}; a dose-response curve needs at "
+                f"least {MIN_DISTINCT_DOSES} (for a categorical treatment use a method for categories, such as AIPW)"
+            )
+        for column, name in enumerate(names):
+            if len(t) > 1 and np.array_equal(X[:, column], t):
+                raise InputError(f"column '{name}' of X is the treatment itself; leave it out of the covariates")
+        return X, y, t, weights
+
+    def _set_scaling(self, X: Array, y: Array, weights: Array) -> None:
+        """Means and standard deviations over the weighted rows; a constant column keeps its unit."""
+        columns, outcome = X.shape[1], 1.0
+        self._x_mean, self._x_sd = np.zeros(columns), np.ones(columns)
+        self._y_mean = 0.0
+        if self.standardize:
+            self._x_mean = np.average(X, axis=0, weights=weights)
+            self._x_sd = _deviation(X, self._x_mean, weights)
+            self._y_mean = float(np.average(y, weights=weights))
+            outcome = float(_deviation(y[:, None], np.array([self._y_mean]), weights)[0])
+        self._y_sd = outcome
+
+    def _scaled_x(self, X: Array) -> Array:
+        return ((X - self._x_mean) / self._x_sd)[None]
+
+    def _training_data(self, weights: Array) -> TrainingData:
+        return TrainingData(
+            self._scaled_x(self._x), self._scale(self._t)[None], ((self._y - self._y_mean) / self._y_sd)[None], weights
+        )
+
+    def _search_learning_rate(self, data: TrainingData, config: VCNetConfig, seed: int, device: torch.device) -> float:
+        """The candidate with the least held-out loss (mean squared error + alpha * density loss).
+
+        All candidates are trained together on four fifths of the rows, from the same weights.
+        """
+        order = np.random.default_rng(seed).permutation(data.t.shape[1])
+        held_out, kept = np.split(order, [max(1, len(order) // 5)])
+        assert data.weights is not None
+        part = TrainingData(data.x[:, kept], data.t[:, kept], data.y[:, kept], data.weights[:, kept])
+        rates = self._lr_candidates
+        fitted = train(
+            part, config, [seed] * len(rates), lr=rates, device=device, stage="learning rate", allow_divergence=True
+        )
+        rows = TrainingData(data.x[:, held_out], data.t[:, held_out], data.y[:, held_out], data.weights[:, held_out])
+        loss = curves.held_out_loss(fitted, rows)
+        if not np.isfinite(loss).any():
+            raise InputError("training became non-finite at every learning rate; scale the outcome to order 1")
+        return float(rates[int(np.nanargmin(np.where(np.isfinite(loss), loss, np.inf)))])
+
+    # ---------------------------------------------------------------- use
+
+    def predict(self, X: ArrayLike, *, treatment: ArrayLike, extrapolate: bool = False) -> Array:
+        """mu(t, x) of each row at its own dose, in units of the outcome.
+
+        Args:
+            X: covariates, shape (rows, p).
+            treatment: doses, shape (rows,), in natural units.
+            extrapolate: clip doses outside the training range to it, with a warning.
+
+        Returns:
+            Shape (rows,).
+
+        Raises:
+            ValueError: for unusable input, or doses outside the range without ``extrapolate``.
+        """
+        x, t = self._check_new_rows(X, treatment, extrapolate)
+        return self._from_scaled(curves.outcomes(self._fitted, t[None], x)[0])
+
+    def score(
+        self, X: ArrayLike, y: ArrayLike, *, treatment: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """R^2 of :meth:`predict` on rows with observed outcomes (it does not measure the curve's error)."""
+        return float(r2_score(y, self.predict(X, treatment=treatment), sample_weight=sample_weight))
+
+    def dose_response(
+        self, t_grid: ArrayLike, X: ArrayLike | None = None, *, estimator: str | None = None, extrapolate: bool = False
+    ) -> Array:
+        """The average dose-response curve psi(t): the mean outcome if everybody received dose t.
+
+        Args:
+            t_grid: doses in natural units, shape (doses,).
+            X: covariates to average over; None takes the training rows.
+            estimator: "plugin" (mean of mu), "tr" (mean of mu + epsilon / g, the default of a
+                targeted fit), or "dr" (kernel regression of doubly robust pseudo-outcomes of the
+                training rows, Kennedy et al. 2017).
+            extrapolate: clip doses outside the training range to it, with a warning.
+
+        Returns:
+            Shape (doses,), in units of the outcome.
+
+        Raises:
+            ValueError: for unusable input; "tr" without targeting; "dr" with other covariates.
+        """
+        check_is_fitted(self)
+        t = self._check_doses(t_grid, "t_grid", extrapolate)
+        kind = self._check_estimator(estimator)
+        if kind == "dr":
+            if X is not None:
+                raise InputError("estimator='dr' uses the outcomes of the training rows; leave X out")
+            return self._doubly_robust(t)
+        x, weights = self._sample(X)
+        return self._from_scaled(curves.dose_response(self._fitted, t, x, weights, targeted=kind == "tr")[0])
+
+    def density(self, X: ArrayLike, treatment: ArrayLike, *, extrapolate: bool = False) -> Array:
+        """Conditional density of the treatment given the covariates, per unit of the treatment: (rows,)."""
+        x, t = self._check_new_rows(X, treatment, extrapolate)
+        nodes = curves.normalised_nodes(self._fitted, x)[0]
+        scaled = (nodes * hat_functions(t, self._fitted.config.n_grid)).sum(1)
+        return scaled * self._scale.slope(np.clip(_numeric_column(treatment, "treatment"), *self.t_range_))
+
+    def epsilon(self, t_grid: ArrayLike, *, extrapolate: bool = False) -> Array:
+        """The perturbation epsilon(t) of targeted regularization, in units of the outcome: (doses,)."""
+        check_is_fitted(self)
+        return curves.epsilon(self._fitted, self._check_doses(t_grid, "t_grid", extrapolate))[0] * self._y_sd
+
+    def effective_sample_size(self, t_grid: ArrayLike) -> Array:
+        """How many training rows speak for each dose (Gaussian kernel, Silverman's bandwidth): (doses,)."""
+        check_is_fitted(self)
+        t = self._check_doses(t_grid, "t_grid", extrapolate=False)
+        return effective_sample_size(self._scale(self._t), t, self._weights)
+
+    def extrapolates(self, t_grid: ArrayLike) -> NDArray[np.bool_]:
+        """Whether each dose lies outside the 1 % to 99 % quantiles of the training doses: (doses,)."""
+        check_is_fitted(self)
+        low, high = np.quantile(self._t, EXTRAPOLATION_QUANTILES)
+        grid = np.asarray(t_grid, dtype=float)
+        return (grid < low) | (grid > high)
+
+    def confidence_band(
+        self,
+        t_grid: ArrayLike,
+        X: ArrayLike | None = None,
+        *,
+        estimator: str | None = None,
+        n_boot: int | None = None,
+        level: float = 0.95,
+        simultaneous: bool = False,
+        extrapolate: bool = False,
+    ) -> tuple[Array, Array]:
+        """Bootstrap band of the curve (the paper gives none).
+
+        Rows are drawn with replacement and the network is refitted, all refits in one batched
+        program; the first call trains them, later calls use them. The band speaks of sampling and
+        of training noise. It says nothing about unmeasured confounding, and little where few
+        treatments lie.
+
+        Args:
+            t_grid: doses in natural units, shape (doses,).
+            X: covariates to average over; None takes the training rows, redrawn with each refit.
+            estimator: "tr" or "plugin".
+            n_boot: number of refits; None takes those at hand, or else 50.
+            level: of the band, between 0 and 1.
+            simultaneous: cover the whole curve at once (sup-t) instead of each dose by itself
+                (percentiles).
+            extrapolate: clip doses outside the training range to it, with a warning.
+
+        Returns:
+            Lower and upper bounds, each of shape (doses,).
+
+        Raises:
+            ValueError: for unusable input.
+        """
+        check_is_fitted(self)
+        if not 0 < level < 1:
+            raise InputError(f"level must lie between 0 and 1, such as 0.95, got {level}")
+        kind = self._check_estimator(estimator)
+        if kind == "dr":
+            raise InputError("the bootstrap band is for estimator 'tr' or 'plugin'")
+        t = self._check_doses(t_grid, "t_grid", extrapolate)
+        counts, refits = self._refits(n_boot)
+        x, weights = self._sample(X)
+        per_refit = counts if X is None else weights
+        estimates = self._from_scaled(curves.dose_response(refits, t, x, per_refit, targeted=kind == "tr"))
+        tail = (1 - level) / 2
+        if not simultaneous:
+            low, high = np.quantile(estimates, [tail, 1 - tail], axis=0)
+            return low, high
+        centre = self._from_scaled(curves.dose_response(self._fitted, t, x, weights, targeted=kind == "tr")[0])
+        spread = estimates.std(axis=0, ddof=1)
+        distance = np.abs(estimates - estimates.mean(axis=0)) / np.maximum(spread, np.finfo(float).tiny)
+        critical = np.quantile(distance.max(axis=1), level)
+        return centre - critical * spread, centre + critical * spread
+
+    @property
+    def n_boot_(self) -> int:
+        """Number of bootstrap refits at hand."""
+        return 0 if self._bootstrap is None else len(self._bootstrap[0])
+
+    @property
+    def training_doses_(self) -> Array:
+        """The training rows' treatments, in natural units: (rows,)."""
+        return self._t
+
+    def fit_bootstrap(self, n_boot: int = 50) -> Self:
+        """Train the refits of :meth:`confidence_band` now; :meth:`save` keeps them."""
+        check_is_fitted(self)
+        self._refits(n_boot)
+        return self
+
+    def _refits(self, n_boot: int | None) -> tuple[Array, FittedNetworks]:
+        """Bootstrap counts of the rows (refits, rows), times the rows' weights, and the refitted networks."""
+        at_hand = self._bootstrap
+        if at_hand is not None and n_boot in (None, len(at_hand[0])):
+            return at_hand
+        number = 50 if n_boot is None else n_boot
+        if number < 2:
+            raise InputError(f"n_boot must be at least 2, got {number}")
+        rng = np.random.default_rng(self._seed)
+        rows = len(self._t)
+        counts = rng.multinomial(rows, np.full(rows, 1 / rows), size=number) * self._weights
+        seeds = [int(seed) for seed in rng.integers(2**31 - 1, size=number)]
+        device = self._fitted.coefficients.device
+        self._bootstrap = (
+            counts,
+            train(self._training_data(counts), self._fitted.config, seeds, device=device, stage="bootstrap"),
+        )
+        return self._bootstrap
+
+    def _doubly_robust(self, t: Array) -> Array:
+        x, own, weights = self._scaled_x(self._x), self._scale(self._t), self._weights
+        hats = hat_functions(own, self._fitted.config.n_grid)
+        nodes = curves.normalised_nodes(self._fitted, x)[0]
+        pseudo, clipped = curves.dr_pseudo_outcomes(
+            (self._y - self._y_mean) / self._y_sd,
+            curves.outcomes(self._fitted, own[None], x)[0],
+            (nodes * hats).sum(1),
+            hats @ np.average(nodes, axis=0, weights=weights),
+            curves.dose_response(self._fitted, own, x, weights[None], targeted=False)[0],
+        )
+        self.clipped_ratios_ = clipped
+        return self._from_scaled(local_linear(own, pseudo, t, select_bandwidth(own, pseudo, weights), weights))
+
+    def _from_scaled(self, y: Array) -> Array:
+        return y * self._y_sd + self._y_mean
+
+    def _sample(self, X: ArrayLike | None) -> tuple[Array, Array | None]:
+        if X is None:
+            return self._scaled_x(self._x), self._weights[None]
+        return self._check_covariates(X), None
+
+    def _check_covariates(self, X: Any) -> Array:
+        check_is_fitted(self)
+        _check_table(X)
+        checked = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        for column in range(checked.shape[1]):
+            name = self.feature_names_in_[column] if hasattr(self, "feature_names_in_") else column
+            _check_finite(checked[:, column], f"column '{name}' of X")
+        return self._scaled_x(checked)
+
+    def _check_new_rows(self, X: Any, treatment: Any, extrapolate: bool) -> tuple[Array, Array]:
+        x = self._check_covariates(X)
+        t = self._check_doses(treatment, "treatment", extrapolate)
+        if len(t) != x.shape[1]:
+            raise InputError(f"treatment has {len(t)} rows, X has {x.shape[1]}; they must be equal")
+        return x, t
+
+    def _check_doses(self, doses: Any, name: str, extrapolate: bool) -> Array:
+        """Doses on the scale [0, 1]."""
+        t = _numeric_column(doses, name)
+        _check_finite(t, name)
+        low, high = self.t_range_
+        outside = int(((t < low) | (t > high)).sum())
+        if outside and not extrapolate:
+            raise InputError(
+                f"{outside} of {len(t)} doses in {name} lie outside the training range {low:g} to {high:g}; "
+                "pass extrapolate=True to clip them to it"
+            )
+        if outside:
+            warnings.warn(
+                f"{outside} of {len(t)} doses in {name} were clipped to the training range {low:g} to {high:g}",
+                UserWarning,
+                stacklevel=3,
+            )
+        return self._scale(np.clip(t, low, high))
+
+    def _check_estimator(self, estimator: str | None) -> str:
+        targeted = self._fitted.config.targeted
+        kind = estimator or ("tr" if targeted else "plugin")
+        if kind not in ("tr", "plugin", "dr"):
+            raise InputError(f"estimator must be 'tr', 'plugin' or 'dr', got {kind!r}")
+        if kind == "tr" and not targeted:
+            raise InputError("estimator='tr' needs a fit with targeted=True; use 'plugin' or 'dr'")
+        return kind
+
+    # ---------------------------------------------------------------- save and load
+
+    def save(self, folder: str | Path, *, notes: dict[str, Any] | None = None) -> None:
+        """Write the fitted estimator to a folder (safetensors and JSON), replacing one that is there.
+
+        The folder holds the training rows too, since curves average over their covariates: treat
+        it with the care that the data need.
+
+        Args:
+            folder: new, empty, or holding an earlier model.
+            notes: kept in the document, for the caller (JSON values).
+
+        Raises:
+            ValueError: if the folder holds other files or cannot be written.
+        """
+        check_is_fitted(self)
+        tensors = {f"network.{name}": value for name, value in self._fitted.network.state_dict().items()}
+        tensors["epsilon"] = self._fitted.coefficients
+        for name in ("_x", "_t", "_y", "_weights", "_x_mean", "_x_sd"):
+            tensors[f"rows.{name}"] = torch.from_numpy(getattr(self, name))
+        tensors["history"] = torch.from_numpy(self._fitted.history)
+        tensors["scale.natural"] = torch.from_numpy(self._scale.natural)
+        tensors["scale.scaled"] = torch.from_numpy(self._scale.scaled)
+        if self._bootstrap is not None:
+            counts, refits = self._bootstrap
+            tensors["bootstrap.counts"] = torch.from_numpy(counts)
+            tensors["bootstrap.epsilon"] = refits.coefficients
+            for name, value in refits.network.state_dict().items():
+                tensors[f"bootstrap.network.{name}"] = value
+        parameters = self.get_params(deep=False)
+        if not isinstance(parameters["random_state"], (int, type(None))):
+            parameters["random_state"] = None  # a generator has no JSON; the seed drawn from it is below
+        names = getattr(self, "feature_names_in_", None)
+        content = {
+            "estimator": type(self).__name__,
+            "parameters": parameters,
+            "config": asdict(self._fitted.config),
+            "seed": self._seed,
+            "restarts": self.restarts_,
+            "outcome": [self._y_mean, self._y_sd],
+            "feature_names": None if names is None else list(names),
+            "notes": notes or {},
+        }
+        save_checkpoint(Path(folder), "vcnet", tensors, content)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | None = None) -> "_DoseResponseRegressor":
+        """Read back an estimator saved by any of the three classes. Its ``notes_`` are those given to save.
+
+        Raises:
+            ValueError: if the folder is missing, damaged, or of another method.
+        """
+        tensors, content = load_checkpoint(Path(folder), "vcnet")
+        classes = {kind.__name__: kind for kind in (VCNetRegressor, DRNetRegressor, TARNetRegressor)}
+        parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in content["parameters"].items()}
+        model = classes[content["estimator"]](**parameters)
+        place = resolve_device(device or "cpu")
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in content["config"].items()}
+        config = VCNetConfig(**settings)
+        for name in ("_x", "_t", "_y", "_weights", "_x_mean", "_x_sd"):
+            setattr(model, name, tensors[f"rows.{name}"].numpy())
+        model._scale = TreatmentScale(tensors["scale.natural"].numpy(), tensors["scale.scaled"].numpy())
+        model._y_mean, model._y_sd = content["outcome"]
+        model._seed, model.restarts_, model.notes_ = content["seed"], content["restarts"], content["notes"]
+        model.t_range_ = (float(model._scale.natural[0]), float(model._scale.natural[-1]))
+        model.learning_rate_ = config.lr
+        model.n_features_in_ = model._x.shape[1]
+        if content["feature_names"] is not None:
+            model.feature_names_in_ = np.array(content["feature_names"], dtype=object)
+
+        def networks(prefix: str, history: Array, restarts: int) -> FittedNetworks:
+            coefficients = tensors[f"{prefix}epsilon"].to(place)
+            network = config.network(len(coefficients), model._x.shape[1]).requires_grad_(False)
+            start = f"{prefix}network."
+            network.load_state_dict({k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)})
+            network.to(place)
+            return FittedNetworks(config, network, coefficients, np.full(len(coefficients), restarts), history)
+
+        model._fitted = networks("", tensors["history"].numpy(), model.restarts_)
+        model.loss_history_ = model._fitted.history[:, :, 0]
+        model._bootstrap = None
+        if "bootstrap.counts" in tensors:
+            counts = tensors["bootstrap.counts"].numpy()
+            model._bootstrap = counts, networks("bootstrap.", np.zeros((0, 3, len(counts))), 0)
+        return model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_fitted")
+
+
+class VCNetRegressor(_DoseResponseRegressor):
+    """Dose-response curves by a varying-coefficient network (Nie et al., ICLR 2021).
+
+    The outcome head's weights are splines of the dose, so the curve is continuous; a density head
+    learns the treatment given the covariates; functional targeted regularization makes the curve
+    doubly robust. Assumes no unmeasured confounding, overlap where the curve is read, and no
+    interference between units.
+
+    Args:
+        n_grid: intervals of the density estimator.
+        degree, knots: the dose spline's degree and inner knots, in the scaled dose.
+        basis: "truncated_power" (the paper's) or "bspline" (the same span, better conditioned).
+        hidden, head: widths of the trunk's and of the outcome head's hidden layers.
+        alpha: weight of the density loss.
+        targeted, beta, tr_knots, tr_lr, tr_weight_decay: targeted regularization.
+        tr_solver: "sgd" (the paper's) or "exact".
+        lr: learning rate, or "auto" to choose it on a held-out fifth of the rows.
+        momentum, weight_decay, epochs, batch_size: Nesterov SGD; batch_size None takes all rows.
+        clip_norm: largest gradient norm; None does not clip.
+        t_range: (low, high) of the dose; None takes the training range.
+        t_scale: "minmax", or "rank" for skewed doses.
+        standardize: scale outcome and covariates to mean 0 and standard deviation 1.
+        min_rows: fewest rows that are accepted.
+        random_state: seed of weights, splits, minibatches and bootstrap.
+        device: torch device; None takes CUDA where there is one.
+
+    Attributes:
+        learning_rate_: the rate used.
+        loss_history_: squared error, density and targeted loss by epoch, (epochs, 3), scaled units.
+        restarts_: how often training became non-finite and started again.
+        t_range_: doses between which the curve can be read.
+    """
+
+    _model = "vcnet"
+    _lr_candidates = (1e-5, 3.2e-5, 1e-4, 3.2e-4, 1e-3, 3.2e-3, 1e-2)
+
+    def __init__(
+        self,
+        n_grid: int = 10,
+        degree: int = 2,
+        knots: tuple[float, ...] = (0.33, 0.66),
+        basis: str = "truncated_power",
+        hidden: tuple[int, ...] = (50, 50),
+        head: tuple[int, ...] = (50,),
+        alpha: float = 0.5,
+        targeted: bool = True,
+        beta: float = 1.0,
+        tr_knots: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        tr_lr: float = 1e-3,
+        tr_weight_decay: float = 5e-3,
+        tr_solver: str = "sgd",
+        lr: float | str = "auto",
+        momentum: float = 0.9,
+        weight_decay: float = 5e-3,
+        epochs: int = 800,
+        batch_size: int | None = None,
+        clip_norm: float | None = 10.0,
+        t_range: tuple[float, float] | None = None,
+        t_scale: str = "minmax",
+        standardize: bool = True,
+        min_rows: int = 50,
+        random_state: Any = None,
+        device: str | None = None,
+    ) -> None:
+        self.n_grid = n_grid
+        self.degree = degree
+        self.knots = knots
+        self.basis = basis
+        self.hidden = hidden
+        self.head = head
+        self.alpha = alpha
+        self.targeted = targeted
+        self.beta = beta
+        self.tr_knots = tr_knots
+        self.tr_lr = tr_lr
+        self.tr_weight_decay = tr_weight_decay
+        self.tr_solver = tr_solver
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.clip_norm = clip_norm
+        self.t_range = t_range
+        self.t_scale = t_scale
+        self.standardize = standardize
+        self.min_rows = min_rows
+        self.random_state = random_state
+        self.device = device
+
+
+class DRNetRegressor(_DoseResponseRegressor):
+    """Dose-response curves by DRNet (Schwab et al. 2020): five heads over bins of the dose.
+
+    Every layer of a head has the dose as an input. The curve may jump between bins. Parameters and
+    attributes are those of :class:`VCNetRegressor` without the spline's.
+    """
+
+    _model = "drnet"
+    _lr_candidates = (1e-4, 3.2e-4, 1e-3, 3.2e-3, 1e-2, 3.2e-2, 1e-1)
+
+    def __init__(
+        self,
+        n_grid: int = 10,
+        hidden: tuple[int, ...] = (50, 50),
+        head: tuple[int, ...] = (50,),
+        alpha: float = 0.5,
+        targeted: bool = True,
+        beta: float = 1.0,
+        tr_knots: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        tr_lr: float = 1e-3,
+        tr_weight_decay: float = 5e-3,
+        tr_solver: str = "sgd",
+        lr: float | str = "auto",
+        momentum: float = 0.9,
+        weight_decay: float = 5e-3,
+        epochs: int = 800,
+        batch_size: int | None = None,
+        clip_norm: float | None = 10.0,
+        t_range: tuple[float, float] | None = None,
+        t_scale: str = "minmax",
+        standardize: bool = True,
+        min_rows: int = 50,
+        random_state: Any = None,
+        device: str | None = None,
+    ) -> None:
+        self.n_grid = n_grid
+        self.hidden = hidden
+        self.head = head
+        self.alpha = alpha
+        self.targeted = targeted
+        self.beta = beta
+        self.tr_knots = tr_knots
+        self.tr_lr = tr_lr
+        self.tr_weight_decay = tr_weight_decay
+        self.tr_solver = tr_solver
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.clip_norm = clip_norm
+        self.t_range = t_range
+        self.t_scale = t_scale
+        self.standardize = standardize
+        self.min_rows = min_rows
+        self.random_state = random_state
+        self.device = device
+
+
+class TARNetRegressor(DRNetRegressor):
+    """DRNet with the dose as an input of each head's first layer only (the paper's table: Dragonnet)."""
+
+    _model = "tarnet"
+
+
+class TreatmentColumn(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """Adapter for tools that pass only X and y: one column of X is the treatment.
+
+    Cross-validation, grid search and pipelines then need no metadata routing.
+
+    Args:
+        estimator: an estimator with ``fit(X, y, treatment=...)``.
+        column: position of the treatment in X, or its name where X is a DataFrame.
+
+    Attributes:
+        estimator_: the fitted estimator.
+    """
+
+    def __init__(self, estimator: Any, column: int | str = 0) -> None:
+        self.estimator = estimator
+        self.column = column
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the estimator to the other columns, with this one as treatment."""
+        _check_feature_names(self, X, reset=True)
+        if y is None:
+            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_features=2, y_numeric=True)
+        position = self._position()
+        covariates = np.delete(X, position, axis=1)
+        self.estimator_ = clone(self.estimator).fit(
+            covariates, y, treatment=X[:, position], sample_weight=sample_weight
+        )
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """mu(t, x) of each row; doses outside the training range are clipped to it, with a warning."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        position = self._position()
+        predicted: Array = self.estimator_.predict(
+            np.delete(X, position, axis=1), treatment=X[:, position], extrapolate=True
+        )
+        return predicted
+
+    def _position(self) -> int:
+        if isinstance(self.column, str):
+            names = list(getattr(self, "feature_names_in_", []))
+            if self.column not in names:
+                raise InputError(f"X has no column '{self.column}'; it has: {', '.join(map(str, names)) or 'no names'}")
+            return names.index(self.column)
+        return self.column
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """(low, high) from "LOW,HIGH"."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"a range is LOW,HIGH, such as 0,100; got '{text}'") from None
+    return low, high
+
+
+def _check_table(X: Any) -> None:
+    """What scikit-learn says less well of a DataFrame: duplicate names, columns that hold no numbers."""
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        return
+    duplicates = sorted({str(name) for name in columns[columns.duplicated()]}) if hasattr(columns, "duplicated") else []
+    if duplicates:
+        raise InputError(f"X has several columns named {', '.join(map(repr, duplicates))}; names must be unique")
+    text = [str(name) for name, dtype in zip(columns, X.dtypes, strict=True) if not _is_number(dtype)]
+    if text:
+        raise InputError(f"X holds no numbers in {', '.join(map(repr, text))}; encode or drop them")
+
+
+def _is_number(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "O") in "biuf" or bool(getattr(dtype, "_is_numeric", False))
+
+
+def _numeric_column(values: Any, name: str) -> Array:
+    try:
+        return column_or_1d(np.asarray(values)).astype(np.float64)
+    except (ValueError, TypeError):
+        shape = np.shape(values)
+        raise InputError(f"{name} must be one column of numbers, got shape {shape}") from None
+
+
+def _check_finite(values: Array, name: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        kinds = (
+            "NaN" if np.isnan(values[bad]).all() else "infinity" if not np.isnan(values[bad]).any() else "NaN, infinity"
+        )
+        raise InputError(
+            f"{name} holds {kinds} in {len(bad)} row{'s' if len(bad) > 1 else ''} (first in row {bad[0]}); fill or drop them"
+        )
+
+
+def _deviation(values: Array, mean: Array, weights: Array) -> Array:
+    """Weighted standard deviation of each column; 1 for a column that is constant up to rounding."""
+    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    return np.where(deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300), 1.0, deviation)
