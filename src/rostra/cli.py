@@ -307,7 +307,7 @@ def main() -> None:
     except OSError as error:
         if error.errno in OUT_OF_SPACE:
             _stop(
-                f"no space left to write {error.filename or 'the results'} ({error.strerror}); earlier results are intact",
+                f"no space left to write the results ({error.strerror}); earlier results are intact",
                 1,
             )
         _stop(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}", 2)

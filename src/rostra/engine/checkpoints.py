@@ -23,6 +23,11 @@ DOCUMENT = "rostra.json"
 FORMAT_VERSION = 1
 
 
+def _ours(path: Path) -> bool:
+    """Whether a first save that was killed may have left this file."""
+    return path.name.startswith("tensors-") or (path.name.startswith(".") and ".part" in path.name)
+
+
 def check_folder(folder: Path) -> None:
     """Check, before any work, that a checkpoint can be saved in a folder.
 
@@ -31,7 +36,7 @@ def check_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"'{folder}' is a file; a model is saved as a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / DOCUMENT).exists():
+    if folder.is_dir() and not (folder / DOCUMENT).exists() and not all(map(_ours, folder.iterdir())):
         raise InputError(f"folder '{folder}' holds other files; choose an empty or new folder for the model")
     nearest = folder
     while not nearest.exists():
@@ -92,16 +97,19 @@ def load_checkpoint(folder: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[
         raise InputError(f"'{folder}' {missing}; expected a folder saved by Rostra")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        version, found = document["format_version"], document["kind"]
-        tensor_file, digest, content = document["tensors"], document["sha256"], document["content"]
+        version = int(document["format_version"])
+        if version > FORMAT_VERSION:
+            raise InputError(f"'{folder}' has format {version}, newer than {FORMAT_VERSION}; update Rostra")
+        found, tensor_file = document["kind"], Path(document["tensors"]).name
+        digest, content = document["sha256"], document["content"]
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError):
         raise InputError(f"'{path}' is damaged; fit and save the model again") from None
     if found != kind:
         raise InputError(f"'{folder}' holds a '{found}' model; expected one of '{kind}'")
-    if version > FORMAT_VERSION:
-        raise InputError(f"'{folder}' has format {version}, newer than {FORMAT_VERSION}; update Rostra")
     try:
-        data = (folder / Path(tensor_file).name).read_bytes()
+        data = (folder / tensor_file).read_bytes()
     except OSError:
         raise InputError(f"'{folder}' lacks its file {tensor_file}; fit and save the model again") from None
     if hashlib.sha256(data).hexdigest() != digest:

@@ -30,6 +30,7 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
+        """Its file name."""
         return self.url.rsplit("/", 1)[-1]
 
 
@@ -76,6 +77,7 @@ class Loaded:
 
     @property
     def provenance(self) -> dict[str, Any]:
+        """What goes into the evidence."""
         return {"source": self.source, "sha256": self.sha256, "verified": self.verified}
 
 
@@ -119,6 +121,7 @@ def fetch(dataset: Dataset) -> Path:
     """Download the original files into the cache (those that are not there yet); returns the folder."""
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")
     folder = cache_folder() / dataset.name
     for remote in dataset.original:
         if (folder / remote.name).is_file():
@@ -135,15 +138,20 @@ def fetch(dataset: Dataset) -> Path:
             raise InputError(" ".join(str(error).split())) from None
         except OSError as error:
             raise InputError(
-                f"data set '{dataset.name}' is not at hand and {remote.url} cannot be reached ({type(error).__name__}); "
-                f"set {MIRROR_VARIABLE} to a mirror, or put the file into '{folder}'"
+                f"data set '{dataset.name}' is not at hand and {remote.url} cannot be reached "
+                f"({type(error).__name__}); set {MIRROR_VARIABLE} to a mirror, or put the file into '{folder}'"
             ) from None
     return folder
 
 
 def _read_original(dataset: Dataset, folder: Path, source: str) -> Loaded:
     record = folder / RECORDED
-    recorded: dict[str, str] = json.loads(record.read_text()) if record.is_file() else {}
+    try:
+        recorded = json.loads(record.read_text()) if record.is_file() else {}
+        if not isinstance(recorded, dict):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"'{record}' is damaged; delete it to record the hashes again") from None
     hashes = {
         remote.name: _checked(folder / remote.name, remote.sha256 or recorded.get(remote.name))
         for remote in dataset.original

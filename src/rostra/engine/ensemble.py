@@ -40,6 +40,7 @@ class BatchedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(copies, 1, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply each copy's layer to its rows."""
         return torch.baddbmm(self.bias, x, self.weight)
 
 

@@ -1,12 +1,15 @@
 """One progress display for every long job: stage, steps per second, time left, the key metric."""
 
-__all__ = ["progress", "silence"]
+__all__ = ["progress", "progress_bar", "silence"]
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+Advance = Callable[[int, str], None]
+"""Called with the number of steps done since the last call and a short text such as "loss 0.31"."""
 
 _silent = False
 
@@ -17,33 +20,22 @@ def silence(silent: bool = True) -> None:
     _silent = silent
 
 
-def progress(
-    items: Iterable[T],
-    stage: str,
-    *,
-    total: int | None = None,
-    metric: Callable[[], str] | None = None,
-    every: int = 1,
-) -> Iterator[T]:
-    """Iterate over items and show how far the job is, on standard error.
+@contextmanager
+def progress_bar(stage: str, total: int) -> Iterator[Advance]:
+    """Show on standard error how far a job is; gives the function that says so.
 
     Silent when standard error is not a terminal, and after :func:`silence`.
 
     Args:
-        items: what to iterate over.
         stage: what is being done, such as "fit".
-        total: number of items; taken from ``items`` if it has a length.
-        metric: called at each refresh; a short text such as "loss 0.31".
-        every: items between two refreshes.
+        total: number of steps.
     """
     if _silent or not sys.stderr.isatty():
-        yield from items
+        yield lambda steps, metric: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    if total is None and isinstance(items, Sized):
-        total = len(items)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -54,15 +46,24 @@ def progress(
     )
     with Progress(*columns, console=Console(stderr=True)) as display:
         task = display.add_task(stage, total=total, rate="", metric="")
-        done = 0
-        for done, item in enumerate(items, 1):
+
+        def advance(steps: int, metric: str) -> None:
+            speed = display.tasks[0].speed
+            display.update(task, advance=steps, metric=metric, rate=f"{speed:.1f}/s" if speed else "")
+
+        yield advance
+
+
+def progress(items: Iterable[T], stage: str, *, total: int, metric: Callable[[], str] = lambda: "") -> Iterator[T]:
+    """Iterate over items behind a :func:`progress_bar`.
+
+    Args:
+        items: what to iterate over.
+        stage: what is being done.
+        total: number of items.
+        metric: gives the short text that is shown after each item.
+    """
+    with progress_bar(stage, total) as advance:
+        for item in items:
             yield item
-            if done % every == 0 or done == total:
-                speed = display.tasks[task].speed
-                display.update(
-                    task,
-                    completed=done,
-                    rate=f"{speed:.1f}/s" if speed else "",
-                    metric=metric() if metric else "",
-                )
-        display.update(task, completed=done)
+            advance(1, metric())

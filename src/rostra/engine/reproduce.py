@@ -24,6 +24,32 @@ SCHEMA_VERSION = 1
 EXECUTORS: dict[str, Callable[..., Iterator[tuple[Trial, Outcome]]]] = {"local": run_local}
 """Name -> executor. A cluster's executor is added here."""
 
+FIELDS = {  # of an evidence document
+    "schema_version",
+    "method",
+    "claim",
+    "scale",
+    "statement",
+    "source",
+    "note",
+    "paper",
+    "metric",
+    "unit",
+    "arms",
+    "comparisons",
+    "verdict",
+    "missing_seeds",
+    "settings",
+    "seconds",
+    "cpu_seconds",
+    "device",
+    "threads",
+    "versions",
+    "commit",
+    "data",
+    "command",
+}
+
 Evidence = dict[str, Any]
 
 
@@ -65,9 +91,10 @@ def reproduce(
         pending: list[set[str]] = []
         trials: dict[tuple[str, ...], Trial] = {}
         for method, claim, size in plan:
-            missing = _missing_trials(method, claim, size, store, device, out / "networks")
-            pending.append({key for keys in missing for key in keys})
-            trials |= {keys: trial for keys, trial in missing.items() if keys not in trials}
+            missing = _missing_seeds(method, claim, size, store)
+            pending.append(set(missing))
+            planned = {key for keys in trials for key in keys}
+            trials |= _plan_trials(method, claim, size, missing, planned, device, out / "networks")
         evidence: dict[int, Evidence] = {}
 
         def conclude() -> None:
@@ -92,20 +119,40 @@ def _key(method: str, claim: Claim, arm: str, settings: Mapping[str, Any], seed:
     return row_key(method, claim.run.__name__, arm, settings, seed)
 
 
-def _missing_trials(
-    method: str, claim: Claim, size: Scale, store: ResultStore, device: str, folder: Path
+def _missing_seeds(method: str, claim: Claim, size: Scale, store: ResultStore) -> dict[str, tuple[str, int]]:
+    """Key -> (arm, seed) of what the store does not hold."""
+    wanted = {
+        _key(method, claim, arm, size.settings, seed): (arm, seed)
+        for arm in size.arms or claim.arms
+        for seed in range(size.seeds)
+    }
+    return {key: pair for key, pair in wanted.items() if not store.rows(key)}
+
+
+def _plan_trials(
+    method: str,
+    claim: Claim,
+    size: Scale,
+    missing: Mapping[str, tuple[str, int]],
+    planned: set[str],
+    device: str,
+    folder: Path,
 ) -> dict[tuple[str, ...], Trial]:
-    """Trials, by the keys of the seeds they run. Blocks of ``chunk`` seeds are the same in every run."""
-    missing: dict[tuple[str, ...], Trial] = {}
-    for start in range(0, size.seeds, size.chunk):
-        for arm in size.arms or claim.arms:
-            block = range(start, min(start + size.chunk, size.seeds))
-            keys = {seed: _key(method, claim, arm, size.settings, seed) for seed in block}
-            todo = tuple(seed for seed in block if not store.rows(keys[seed]))
-            if todo:
-                trial = Trial(method, claim.run, arm, size.settings, todo, device, size.threads, folder)
-                missing[tuple(keys[seed] for seed in todo)] = trial
-    return missing
+    """Trials, by the keys of the seeds they run; seeds that another claim's trials run are left to them.
+
+    Blocks of ``chunk`` seeds are the same in every run.
+    """
+    blocks: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    for key, (arm, seed) in missing.items():
+        if key not in planned:
+            blocks.setdefault((seed // size.chunk, arm), []).append((key, seed))
+    order = list(size.arms or claim.arms)
+    return {
+        tuple(key for key, _ in block): Trial(
+            method, claim.run, arm, size.settings, tuple(seed for _, seed in block), device, size.threads, folder
+        )
+        for (_, arm), block in sorted(blocks.items(), key=lambda item: (item[0][0], order.index(item[0][1])))
+    }
 
 
 def _execute(
@@ -119,8 +166,8 @@ def _execute(
 ) -> set[str]:
     """Run trials and store their rows; returns the keys of those that failed."""
     failed: set[str] = set()
+    latest: list[str] = []  # what the progress display shows next
     keys_of = {id(trial): keys for keys, trial in trials.items()}
-    latest = ""
 
     def on_failure(trial: Trial, reason: str) -> None:
         store.append_failure({**_describe(trial), "reason": reason})
@@ -130,9 +177,9 @@ def _execute(
         group = [trial for trial in trials.values() if trial.threads == threads]
         count = workers or max(1, (os.cpu_count() or 1) // threads)
         running = executor(group, count, on_failure)
-        for trial, outcome in progress(running, "trials", total=len(group), metric=lambda: latest):
+        for trial, outcome in progress(running, "trials", total=len(group), metric=latest.pop):
             keys = keys_of[id(trial)]
-            latest = f"{trial.method} {trial.arm}, seeds {_span(trial.seeds)}"
+            latest.append(f"{trial.method} {trial.arm}, seeds {_span(trial.seeds)}")
             if outcome.failure is not None:
                 failed.update(keys)
                 continue
@@ -185,8 +232,11 @@ def _conclude(method: str, claim: Claim, scale: str, size: Scale, store: ResultS
         arms = [arm for arm in (comparison.arm, _other(comparison)) if arm]
         if not all(rows.get(arm) for arm in arms):
             continue
-        judgement = judge(comparison, {arm: _values(rows[arm], comparison.metric) for arm in arms})
-        comparisons.append(_comparison_record(comparison, judgement))
+        values = {arm: _values(rows[arm], comparison.metric) for arm in arms}
+        if getattr(comparison, "paired", False) and not set.intersection(*map(set, values.values())):
+            continue
+        judgement = judge(comparison, values)
+        comparisons.append(_comparison_record(comparison, judgement, scale))
         verdicts.append(judgement.verdict)
     evidence: Evidence = {
         "schema_version": SCHEMA_VERSION,
@@ -247,7 +297,7 @@ def _arm_record(rows: Sequence[Row], metric: str) -> dict[str, Any]:
     }
 
 
-def _comparison_record(comparison: Comparison, judgement: Judgement) -> dict[str, Any]:
+def _comparison_record(comparison: Comparison, judgement: Judgement, scale: str) -> dict[str, Any]:
     stated = asdict(comparison)
     return {
         "arm": comparison.arm,
@@ -263,7 +313,7 @@ def _comparison_record(comparison: Comparison, judgement: Judgement) -> dict[str
         "level": 0.95,
         "interval_method": judgement.method,
         "count": judgement.count,
-        "verdict": judgement.verdict,
+        "verdict": "ran" if scale == "smoke" else judgement.verdict,
     }
 
 
@@ -271,9 +321,11 @@ def _verdict(verdicts: Sequence[str], scale: str, *, complete: bool) -> str:
     """The verdict of a claim: it holds if every comparison does, and fails if one does."""
     if scale == "smoke":
         return "ran" if verdicts or complete else "inconclusive"
+    if not complete:
+        return "inconclusive"
     if "fails" in verdicts:
         return "fails"
-    return "holds" if complete and all(verdict == "holds" for verdict in verdicts) else "inconclusive"
+    return "holds" if all(verdict == "holds" for verdict in verdicts) else "inconclusive"
 
 
 def _common(records: Sequence[Mapping[str, Any]], name: str) -> Any:
@@ -297,6 +349,8 @@ def load_evidence(folder: Path) -> list[Evidence]:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["schema_version"] > SCHEMA_VERSION:
                 raise InputError(f"'{path}' has schema {document['schema_version']}; update Rostra")
+            if not document.keys() >= FIELDS:
+                raise KeyError
             documents.append(document)
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):

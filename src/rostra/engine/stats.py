@@ -18,7 +18,9 @@ __all__ = [
     "judge",
 ]
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,12 +136,13 @@ def estimate(values: NDArray[np.float64]) -> Estimate:
     if np.ptp(values) == 0:
         return Estimate(mean, (mean, mean), "all values are equal", len(values))
     if len(values) < BOOTSTRAP_FROM:
-        interval = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
+        with _quiet_about_equal_values():
+            interval = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
         return Estimate(mean, (float(interval.low), float(interval.high)), "Student's t", len(values))
-    interval = stats.bootstrap(
+    resampled = stats.bootstrap(
         (values,), np.mean, confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(0)
     ).confidence_interval
-    return Estimate(mean, (float(interval.low), float(interval.high)), "BCa bootstrap", len(values))
+    return Estimate(mean, (float(resampled.low), float(resampled.high)), "BCa bootstrap", len(values))
 
 
 def _estimate_difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Estimate:
@@ -152,16 +155,25 @@ def _estimate_difference(first: NDArray[np.float64], second: NDArray[np.float64]
     if np.ptp(first) == 0 and np.ptp(second) == 0:
         return Estimate(difference, (difference, difference), "all values are equal", count)
     if count < BOOTSTRAP_FROM:
-        interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
+        with _quiet_about_equal_values():
+            interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
         return Estimate(difference, (float(interval.low), float(interval.high)), "Welch's t", count)
 
     def statistic(a: NDArray[np.float64], b: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
         return np.asarray(a.mean(axis=axis) - b.mean(axis=axis))
 
-    interval = stats.bootstrap(
+    resampled = stats.bootstrap(
         (first, second), statistic, confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(0)
     ).confidence_interval
-    return Estimate(difference, (float(interval.low), float(interval.high)), "BCa bootstrap", count)
+    return Estimate(difference, (float(resampled.low), float(resampled.high)), "BCa bootstrap", count)
+
+
+@contextmanager
+def _quiet_about_equal_values() -> Iterator[None]:
+    """SciPy warns of values that are equal up to rounding; their interval is narrow, and right."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
+        yield
 
 
 def _check_finite(values: NDArray[np.float64]) -> None:

@@ -7,6 +7,7 @@ with its outcome. ``run_local`` spawns one process a worker; a cluster's executo
 __all__ = ["Outcome", "Trial", "run_local", "run_trial"]
 
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -61,10 +62,12 @@ def run_trial(trial: Trial) -> Outcome:
     context = Context(trial.device, trial.folder)
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        rows = [dict(row) for row in trial.run(trial.settings, trial.arm, trial.seeds, context)]
-        missing = set(trial.seeds) - {row["seed"] for row in rows}
-        if missing:
-            raise ValueError(f"no row for the seeds {sorted(missing)}")
+        found = [dict(row) for row in trial.run(trial.settings, trial.arm, trial.seeds, context)]
+        # What is stored is JSON; a value that it cannot hold, NaN included, is a failure of this trial.
+        rows: list[Row] = json.loads(json.dumps(found, default=_plain, allow_nan=False))
+        seeds = {row["seed"] for row in rows}
+        if seeds != set(trial.seeds):
+            raise ValueError(f"rows of the seeds {sorted(seeds)}, expected {list(trial.seeds)}")
     except Exception:
         return Outcome([], {}, traceback.format_exc())
     provenance = {
@@ -78,6 +81,11 @@ def run_trial(trial: Trial) -> Outcome:
         "data": context.data,
     }
     return Outcome(rows, provenance)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number or array as Python's."""
+    return value.tolist()
 
 
 def _work(connection: Connection, threads: int) -> None:

@@ -3,7 +3,7 @@
 __all__ = ["app"]
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -58,12 +58,12 @@ def fit(
         impute=impute,
     )
     name, _, suffix = estimator.partition("-")
-    kinds = {
+    kinds: dict[str, Any] = {
         "vcnet": estimators.VCNetRegressor,
         "drnet": estimators.DRNetRegressor,
         "tarnet": estimators.TARNetRegressor,
     }
-    settings = {"epochs": epochs, "batch_size": batch_size, "random_state": seed, "device": device}
+    settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "random_state": seed, "device": device}
     if preset:
         model = kinds[name].from_preset(preset, targeted=suffix == "tr", **settings)
     else:

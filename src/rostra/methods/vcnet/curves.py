@@ -4,7 +4,6 @@ __all__ = [
     "dose_response",
     "dr_pseudo_outcomes",
     "epsilon",
-    "held_out_loss",
     "jumps",
     "normalised_nodes",
     "outcomes",
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from . import objective
 from .basis import hat_functions
-from .training import FittedNetworks, TrainingData
+from .training import FittedNetworks
 
 Array = NDArray[np.float64]
 
@@ -108,8 +107,11 @@ def jumps(fitted: FittedNetworks, t: Array, x: Array) -> Array:
 
 @torch.no_grad()
 def outcomes(fitted: FittedNetworks, t: Array, x: Array) -> Array:
-    """mu(t, x) of each row at its own dose in [0, 1]; t has shape (copies or 1, rows); returns (copies, rows)."""
-    copies = len(fitted.restarts)
+    """mu(t, x) of each row at its own dose in [0, 1]; t has shape (copies or 1, rows); returns (copies, rows).
+
+    Worked out in float64, so that a row's value does not depend on the rows beside it.
+    """
+    fitted, copies = fitted.double(), len(fitted.restarts)
     phi = fitted.config.dose_basis(t)
     parts = []
     for rows, z in _chunks(fitted, x, phi.shape[2]):
@@ -117,19 +119,6 @@ def outcomes(fitted: FittedNetworks, t: Array, x: Array) -> Array:
         doses = _tensor(t[:, rows, None], z).expand(copies, -1, -1)
         parts.append(fitted.network.outcome(z, basis, doses).double().cpu().numpy())
     return np.concatenate(parts, axis=1)
-
-
-def held_out_loss(fitted: FittedNetworks, rows: TrainingData) -> Array:
-    """Mean squared error + alpha * density loss on rows that were not trained on: (copies,)."""
-    weights = np.ones(rows.t.shape) if rows.weights is None else rows.weights
-    share = _tensor(weights / weights.sum(1, keepdims=True), fitted.coefficients)
-    mu = _tensor(outcomes(fitted, rows.t, rows.x), fitted.coefficients)
-    mse = objective.squared_error(_tensor(rows.y, mu), mu, share)
-    hats = _tensor(hat_functions(rows.t, fitted.config.n_grid), mu)
-    with torch.no_grad():
-        nodes = torch.cat([fitted.network.density_nodes(z) for _, z in _chunks(fitted, rows.x, 1)], dim=1)
-    nll = objective.density_nll(objective.interpolate_density(nodes, hats), share)
-    return (mse + fitted.config.alpha * nll).double().cpu().numpy()
 
 
 @torch.no_grad()

@@ -210,8 +210,7 @@ def _read_ihdp(folder: Path) -> Array:
     import pandas as pd
 
     table = pd.read_csv(folder / "ihdp.csv", index_col=0)
-    start = table.columns.get_loc("bw")
-    return table.iloc[:, start : start + IHDP_COLUMNS].to_numpy(dtype=float)
+    return table.loc[:, "bw":"was"].to_numpy(dtype=float)
 
 
 def _scale_news(counts: "csr_matrix") -> Array:

@@ -7,6 +7,7 @@ bins, and the dose enters their layers as one more input.
 
 __all__ = ["DoseResponseNetwork", "VaryingCoefficientLinear"]
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -95,14 +96,16 @@ class DoseResponseNetwork(nn.Module):
         dose_inputs: Sequence[bool],
     ) -> None:
         super().__init__()
+        self.covariates = covariates
         trunk = [covariates, *hidden]
-        self.trunk = nn.ModuleList(BatchedLinear(copies, a, b) for a, b in zip(trunk[:-1], trunk[1:], strict=True))
+        self.trunk = nn.ModuleList(BatchedLinear(copies, a, b) for a, b in itertools.pairwise(trunk))
         self.density = BatchedLinear(copies, trunk[-1], density_intervals + 1)
         widths = [trunk[-1], *head, 1]
-        self.head = nn.ModuleList(
+        head_layers = [
             VaryingCoefficientLinear(copies, a, b, basis, dose_input=dose_input)
-            for a, b, dose_input in zip(widths[:-1], widths[1:], dose_inputs, strict=True)
-        )
+            for (a, b), dose_input in zip(itertools.pairwise(widths), dose_inputs, strict=True)
+        ]
+        self.head = nn.ModuleList(head_layers)
 
     def initialise(self, seeds: Sequence[int], head_std: float) -> None:
         """Draw the weights of copy i from seed i; biases stay zero.
@@ -114,11 +117,13 @@ class DoseResponseNetwork(nn.Module):
         for stream, (name, parameter) in enumerate(self.named_parameters()):
             if name.endswith("bias"):
                 continue
-            if name.endswith("dose_weight"):
-                std = 1.0
-            else:
-                std = head_std if name.startswith("head") else 0.01
+            std = 0.01
+            if name.startswith("head"):
+                std = 1.0 if name.endswith("dose_weight") else head_std
             parameter.data.copy_(seeded_normal(seeds, parameter.shape[1:], std, stream=stream))
+
+    def _head_layers(self) -> list[VaryingCoefficientLinear]:
+        return [layer for layer in self.head if isinstance(layer, VaryingCoefficientLinear)]
 
     def features(self, x: Tensor) -> Tensor:
         """z = f(x): (copies, rows, covariates) -> (copies, rows, width)."""
@@ -138,7 +143,7 @@ class DoseResponseNetwork(nn.Module):
             phi: basis at the doses, shape (copies, rows, basis).
             t: doses in [0, 1], shape (copies, rows, 1).
         """
-        *inner, last = self.head
+        *inner, last = self._head_layers()
         for layer in inner:
             z = torch.relu(layer(z, phi, t))
         return last(z, phi, t).squeeze(2)
@@ -155,9 +160,9 @@ class DoseResponseNetwork(nn.Module):
             t: doses in [0, 1], shape (doses,).
         """
         h = z.unsqueeze(1)
-        for depth, layer in enumerate(self.head):
+        *inner, last = self._head_layers()
+        for layer in inner:
             weight, bias = layer.at(phi, t)
-            h = torch.matmul(h, weight) + bias
-            if depth < len(self.head) - 1:
-                h = torch.relu(h)
-        return h.squeeze(3)
+            h = torch.relu(torch.matmul(h, weight) + bias)
+        weight, bias = last.at(phi, t)
+        return (torch.matmul(h, weight) + bias).squeeze(3)

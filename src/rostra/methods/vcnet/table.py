@@ -3,6 +3,7 @@
 __all__ = ["MAX_COLUMNS", "Table", "read_table", "split_table"]
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ MAX_COLUMNS = 5000
 """Most columns of a CSV; found on the header line, before the rest is read."""
 MAX_CATEGORIES = 50
 """Most distinct texts of a categorical column; more is a name or free text."""
+HEADER_BYTES = 10_000_000
 DELIMITERS = ",;\t"
 
 
@@ -43,17 +45,18 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.is_dir() or not path.exists():
         raise InputError(f"'{path}' {'is a folder' if path.is_dir() else 'does not exist'}; give a CSV file")
     try:
-        # A line that is far too long is cut here: a binary file may hold no line end at all.
-        with open(path, encoding="utf-8-sig", newline=None) as file:
-            header = file.readline(10_000_000)
+        with open(path, "rb") as file:
+            # Lines may end in CR, LF or both; a file that is no text may have no line at all.
+            header = re.split(rb"[\r\n]", file.read(HEADER_BYTES), maxsplit=1)[0].decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from None
     except PermissionError as error:
         raise InputError(f"cannot read '{path}' ({error.strerror})") from None
     if not header.strip():
         raise InputError(f"'{path}' is empty; the first line must name the columns")
-    delimiter = max(DELIMITERS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    by_delimiter = {mark: next(csv.reader([header], delimiter=mark)) for mark in DELIMITERS}
+    delimiter = max(by_delimiter, key=lambda mark: len(by_delimiter[mark]))
+    names = [name.strip() for name in by_delimiter[delimiter]]
     if len(names) > MAX_COLUMNS:
         raise InputError(f"'{path}' has {len(names)} columns; at most {MAX_COLUMNS} are allowed")
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -136,7 +139,8 @@ def _numbers(column: "pd.Series[float]", name: str) -> "pd.Series[float]":
     if numbers.isna().any():
         count, row = int(numbers.isna().sum()), int(numbers.isna().to_numpy().argmax())
         raise InputError(
-            f"column '{name}' holds {count} missing value{'s' if count > 1 else ''} (first in row {row + 1}); drop those rows"
+            f"column '{name}' holds {count} missing value{'s' if count > 1 else ''} "
+            f"(first in row {row + 1}); drop those rows"
         )
     return numbers.astype(float)
 
@@ -150,7 +154,8 @@ def _encode(column: "pd.Series[float]") -> pd.DataFrame:
     values = sorted(texts.unique())
     if len(values) > MAX_CATEGORIES:
         raise InputError(
-            f"column '{name}' holds {len(values)} different texts; more than {MAX_CATEGORIES} are no category (leave it out with --exclude {name})"
+            f"column '{name}' holds {len(values)} different texts; more than {MAX_CATEGORIES} are "
+            f"no category; leave it out with --exclude {name}"
         )
     if len(values) == 2:
         values = values[1:]

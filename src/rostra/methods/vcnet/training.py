@@ -3,7 +3,8 @@
 __all__ = ["FittedNetworks", "TrainingData", "VCNetConfig", "preset", "train"]
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from rostra.engine.ensemble import BatchedSGD, FlatParameters
 from rostra.engine.errors import InputError
-from rostra.engine.progress import progress
+from rostra.engine.progress import Advance, progress_bar
 
 from . import basis, objective
 from .model import DoseResponseNetwork
@@ -80,7 +81,7 @@ class VCNetConfig:
             raise InputError(f"degree must be a whole number of at least 1, got {self.degree!r}")
         for name in ("knots", "tr_knots"):
             knots = getattr(self, name)
-            increasing = all(a < b for a, b in zip(knots, knots[1:], strict=False))
+            increasing = all(a < b for a, b in itertools.pairwise(knots))
             if not increasing or any(not 0 < k < 1 for k in knots):
                 raise InputError(f"{name} must increase and lie strictly between 0 and 1, got {list(knots)}")
         for name in ("hidden", "head"):
@@ -194,7 +195,7 @@ class FittedNetworks:
 
     def select(self, number: int) -> "FittedNetworks":
         """One copy, as an ensemble of one."""
-        one = self.config.network(1, self.network.trunk[0].weight.shape[1]).requires_grad_(False)
+        one = self.config.network(1, self.network.covariates).requires_grad_(False)
         one.load_state_dict({name: value[number : number + 1] for name, value in self.network.state_dict().items()})
         one.to(self.coefficients)
         pick = slice(number, number + 1)
@@ -265,12 +266,12 @@ def _batches(rows: _Rows, seeds: Sequence[int], config: VCNetConfig) -> Iterator
     generators = [torch.Generator().manual_seed(seed * 1000 + 999) for seed in seeds]
     for epoch in range(config.epochs):
         order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(rows.y.device)
-        for index in order.split(config.batch_size, dim=1):
+        for index in torch.split(order, config.batch_size, dim=1):
             yield epoch, rows.take(index)
 
 
 def _train_chunk(
-    rows: _Rows, config: VCNetConfig, seeds: Sequence[int], lr: Tensor, report: Callable[[str], None]
+    rows: _Rows, config: VCNetConfig, seeds: Sequence[int], lr: Tensor, advance: Advance
 ) -> tuple[DoseResponseNetwork, Tensor, Tensor]:
     """Train one chunk of copies. Returns the network, epsilon's coefficients and the loss history."""
     copies = len(seeds)
@@ -308,7 +309,7 @@ def _train_chunk(
             gradient = objective.targeted_gradient(batch.y, mu, g, batch.spline, coefficients, batch.weights)
             coefficients.sub_(config.tr_lr * (config.beta * gradient + config.tr_weight_decay * coefficients))
 
-    epsilon_step_due = False
+    epsilon_step_due, shown = False, ""
     for step, (epoch, batch) in enumerate(_batches(rows, seeds, config)):
         mu, g = forward(batch)
         if epsilon_step_due:
@@ -332,10 +333,10 @@ def _train_chunk(
             with torch.no_grad():
                 epsilon_step(batch, *forward(batch))
         if step % 25 == 24:
-            current = loss.detach().mean().item()
-            report(f"loss {current:.3f}")
+            shown = f"loss {loss.detach().mean().item():.3f}"
             if not bool(torch.isfinite(loss).any()):
                 break
+        advance(1, shown)
     if epsilon_step_due:
         with torch.no_grad():
             epsilon_step(rows, *forward(rows))
@@ -387,35 +388,45 @@ def train(
     )
     pending = list(range(copies))
     for attempt in range(MAX_RESTARTS + 1):
-        diverged: list[int] = []
         chunks = [pending[start : start + chunk] for start in range(0, len(pending), chunk)]
-        latest = ""
-        for members in progress(chunks, stage, metric=lambda: latest):
-
-            def report(text: str) -> None:
-                nonlocal latest
-                latest = text
-
-            # A restart takes a seed that no first attempt uses.
-            chunk_seeds = [seeds[i] + attempt * 1_000_003 for i in members]
-            rows = _prepare(data, config, members, copies, device, dtype)
-            rate = torch.as_tensor(rates[members], dtype=dtype, device=device)
-            network, coefficients, history = _train_chunk(rows, config, chunk_seeds, rate, report)
-            finite = torch.isfinite(coefficients).all(1)
-            for parameter in network.parameters():
-                finite &= torch.isfinite(parameter.detach()).flatten(1).all(1)
-            finite &= torch.isfinite(history).flatten(0, 1).all(0)
-            index = torch.as_tensor(members, device=device)
-            for target, source in zip(fitted.network.parameters(), network.parameters(), strict=True):
-                target.data[index] = source.detach()
-            fitted.coefficients[index] = coefficients
-            fitted.history[:, :, members] = history.double().cpu().numpy()
-            diverged += [i for i, fine in zip(members, finite.tolist(), strict=True) if not fine]
-        fitted.restarts[diverged] += 1
-        pending = diverged
+        with progress_bar(stage, len(chunks) * config.epochs * _steps_per_epoch(config, data)) as advance:
+            finite = [_train_copies(data, fitted, seeds, rates, attempt, members, advance) for members in chunks]
+        pending = [i for members, fine in zip(chunks, finite, strict=True) for i in members if i not in fine]
+        fitted.restarts[pending] += 1
         if not pending or allow_divergence:
             return fitted
     raise InputError(
         f"training became non-finite {MAX_RESTARTS + 1} times at learning rate {rates[pending[0]]:g}; "
         "lower lr, or scale the outcome to order 1"
     )
+
+
+def _steps_per_epoch(config: VCNetConfig, data: TrainingData) -> int:
+    rows = data.t.shape[1]
+    return 1 if config.batch_size is None else -(-rows // min(config.batch_size, rows))
+
+
+def _train_copies(
+    data: TrainingData,
+    fitted: FittedNetworks,
+    seeds: Sequence[int],
+    rates: Array,
+    attempt: int,
+    members: list[int],
+    advance: Advance,
+) -> set[int]:
+    """Train some of the copies and put them into ``fitted``; returns those that ended finite."""
+    device, dtype = fitted.coefficients.device, fitted.coefficients.dtype
+    # A restart takes a seed that no first attempt uses.
+    chunk_seeds = [seeds[i] + attempt * 1_000_003 for i in members]
+    rows = _prepare(data, fitted.config, members, len(seeds), device, dtype)
+    rate = torch.as_tensor(rates[members], dtype=dtype, device=device)
+    network, coefficients, history = _train_chunk(rows, fitted.config, chunk_seeds, rate, advance)
+    finite = torch.isfinite(coefficients).all(1) & torch.isfinite(history).flatten(0, 1).all(0)
+    index = torch.as_tensor(members, device=device)
+    for target, source in zip(fitted.network.parameters(), network.parameters(), strict=True):
+        target.data[index] = source.detach()
+        finite &= torch.isfinite(source.detach()).flatten(1).all(1)
+    fitted.coefficients[index] = coefficients
+    fitted.history[:, :, members] = history.double().cpu().numpy()
+    return {i for i, fine in zip(members, finite.tolist(), strict=True) if fine}
