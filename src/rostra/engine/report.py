@@ -78,6 +78,7 @@ def _entry(document: Evidence, folder: Path, *, shipped: bool) -> dict[str, Any]
         "shipped": shipped,
         "strip": buffer.getvalue(),
         "figure": figure.read_text(encoding="utf-8") if figure.is_file() and not shipped else "",
+        "other_metrics": sorted({name for record in document["arms"].values() for name in record["other_means"]}),
         "sentences": [_sentence(comparison) for comparison in document["comparisons"]],
         "again": f"rostra reproduce {command_name(document['method'])}.{document['claim']} --scale {document['scale']}",
     }

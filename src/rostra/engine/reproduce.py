@@ -249,7 +249,7 @@ def _conclude(method: str, claim: Claim, scale: str, size: Scale, store: ResultS
         "paper": dict(claim.paper),
         "metric": claim.metric,
         "unit": claim.unit,
-        "arms": {arm: _arm_record(rows[arm], claim.metric) for arm in rows if rows[arm]},
+        "arms": {arm: _arm_record(rows[arm], claim) for arm in rows if rows[arm]},
         "comparisons": comparisons,
         "verdict": _verdict(
             verdicts, scale, complete=len(verdicts) == len(claim.comparisons) and not any(missing.values())
@@ -284,8 +284,10 @@ def _values(rows: Sequence[Row], metric: str) -> dict[int, float]:
     return {seed: math.fsum(values) / len(values) for seed, values in by_seed.items()}
 
 
-def _arm_record(rows: Sequence[Row], metric: str) -> dict[str, Any]:
+def _arm_record(rows: Sequence[Row], claim: Claim) -> dict[str, Any]:
+    metric = claim.metric
     values = _values(rows, metric)
+    others = [name for name, value in rows[0].items() if isinstance(value, (int, float)) and name != metric]
     found = estimate(np.array([values[seed] for seed in sorted(values)]))
     return {
         "metric": metric,
@@ -294,6 +296,9 @@ def _arm_record(rows: Sequence[Row], metric: str) -> dict[str, Any]:
         "interval_method": found.method,
         "seeds": found.count,
         "values": [float(f"{values[seed]:.6g}") for seed in sorted(values)],
+        "other_means": {
+            name: math.fsum(_values(rows, name).values()) / len(values) for name in others if name not in claim.index
+        },
     }
 
 

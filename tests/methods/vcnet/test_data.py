@@ -102,7 +102,7 @@ def test_news_has_its_measured_moments(mirror):
     assert matrix.shape == (3000, 498)
     assert matrix.sum(axis=1).min() > 0
     assert np.count_nonzero(matrix) / matrix.size == pytest.approx(0.11, abs=0.005)
-    with np.errstate(all="raise"):
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
         data = make_news(matrix, seed=0)
     t = np.concatenate([data.train.treatment, data.test.treatment])
     np.testing.assert_allclose(np.quantile(t, [0.1, 0.5, 0.9]), [0.08, 0.46, 0.98], atol=0.02)

@@ -217,10 +217,12 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         )
 
     def _search_learning_rate(self, data: TrainingData, config: VCNetConfig, seed: int, device: torch.device) -> float:
-        """The candidate with the least held-out squared error.
+        """The smallest candidate whose held-out squared error is within one standard error of the least.
 
         All candidates are trained together on four fifths of the rows, from the same weights. The
         density loss is left out: it keeps falling at rates at which the outcome already overfits.
+        Of rates that predict alike, the smaller one gives the smoother curve (the one-standard-error
+        rule, Breiman et al. 1984, with the standard error of the paired difference).
         """
         order = np.random.default_rng(seed).permutation(data.t.shape[1])
         held_out, kept = np.split(order, [max(1, len(order) // 5)])
@@ -234,7 +236,11 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         error = np.average(squares, axis=1, weights=np.broadcast_to(data.weights[:, held_out], squares.shape))
         if not np.isfinite(error).any():
             raise InputError("training became non-finite at every learning rate; scale the outcome to order 1")
-        return float(rates[int(np.argmin(np.where(np.isfinite(error), error, np.inf)))])
+        excess = squares - squares[int(np.argmin(np.where(np.isfinite(error), error, np.inf)))]
+        standard_error = excess.std(axis=1) / np.sqrt(excess.shape[1])
+        # A diverged candidate has no finite excess and compares as false.
+        as_good = excess.mean(axis=1) <= standard_error
+        return float(min(rate for rate, good in zip(rates, as_good, strict=True) if good))
 
     # ---------------------------------------------------------------- use
 
