@@ -3,17 +3,40 @@
 Public names are loaded when they are first used; importing ``rostra`` imports no torch.
 """
 
-__all__ = ["DRNetRegressor", "TARNetRegressor", "TreatmentColumn", "VCNetRegressor", "__version__"]
+__all__ = [
+    "DRNetRegressor",
+    "GPSRegressor",
+    "KernelDRRegressor",
+    "NaiveSpline",
+    "SLearner",
+    "TARNetRegressor",
+    "TreatmentColumn",
+    "VCNetRegressor",
+    "__version__",
+]
 
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rostra.methods.vcnet import DRNetRegressor, TARNetRegressor, TreatmentColumn, VCNetRegressor
+    from rostra.methods.vcnet import (
+        DRNetRegressor,
+        GPSRegressor,
+        KernelDRRegressor,
+        NaiveSpline,
+        SLearner,
+        TARNetRegressor,
+        TreatmentColumn,
+        VCNetRegressor,
+    )
 
 _HOMES = {
     "DRNetRegressor": "rostra.methods.vcnet",
+    "GPSRegressor": "rostra.methods.vcnet",
+    "KernelDRRegressor": "rostra.methods.vcnet",
+    "NaiveSpline": "rostra.methods.vcnet",
+    "SLearner": "rostra.methods.vcnet",
     "TARNetRegressor": "rostra.methods.vcnet",
     "TreatmentColumn": "rostra.methods.vcnet",
     "VCNetRegressor": "rostra.methods.vcnet",

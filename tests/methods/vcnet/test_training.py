@@ -223,14 +223,6 @@ def test_unit_curves_average_to_the_plug_in():
     )
 
 
-def test_pseudo_outcomes_clip_and_count():
-    """(y - mu) m / pi + psi, with the ratio held within its bounds."""
-    y, mu, psi = np.array([1.0, 2.0, 3.0]), np.zeros(3), np.ones(3)
-    found, clipped = curves.dr_pseudo_outcomes(y, mu, np.array([0.5, 1e-9, 2.0]), np.ones(3), psi)
-    np.testing.assert_allclose(found, [3.0, 201.0, 2.5])
-    assert clipped == 1
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -4,7 +4,17 @@ Nie, Ye, Liu, Nicolae, "VCNet and Functional Targeted Regularization For Learnin
 Continuous Treatments", ICLR 2021.
 """
 
-__all__ = ["METHOD", "DRNetRegressor", "TARNetRegressor", "TreatmentColumn", "VCNetRegressor"]
+__all__ = [
+    "METHOD",
+    "DRNetRegressor",
+    "GPSRegressor",
+    "KernelDRRegressor",
+    "NaiveSpline",
+    "SLearner",
+    "TARNetRegressor",
+    "TreatmentColumn",
+    "VCNetRegressor",
+]
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from rostra.engine.methods import Method
 
 if TYPE_CHECKING:
+    from .classical import GPSRegressor, KernelDRRegressor, NaiveSpline, SLearner
     from .estimator import DRNetRegressor, TARNetRegressor, TreatmentColumn, VCNetRegressor
 
 METHOD = Method(
@@ -24,6 +35,8 @@ METHOD = Method(
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("GPSRegressor", "KernelDRRegressor", "NaiveSpline", "SLearner"):
+        return getattr(import_module(f"{__name__}.classical"), name)
     if name in __all__:
         return getattr(import_module(f"{__name__}.estimator"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -46,6 +46,7 @@ def fit(
     from rostra.engine.checkpoints import check_folder
 
     from . import estimator as estimators
+    from .inputs import parse_range
     from .table import read_table, split_table
 
     check_folder(out)
@@ -67,7 +68,7 @@ def fit(
     if preset:
         model = kinds[name].from_preset(preset, targeted=suffix == "tr", **settings)
     else:
-        limits = None if t_range is None else estimators.parse_range(t_range)
+        limits = None if t_range is None else parse_range(t_range)
         model = kinds[name](
             targeted=suffix == "tr", lr="auto" if lr is None else lr, t_range=limits, t_scale=t_scale, **settings
         )

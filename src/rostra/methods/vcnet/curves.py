@@ -2,10 +2,8 @@
 
 __all__ = [
     "dose_response",
-    "dr_pseudo_outcomes",
     "epsilon",
     "jumps",
-    "normalised_nodes",
     "outcomes",
     "unit_curves",
 ]
@@ -119,33 +117,3 @@ def outcomes(fitted: FittedNetworks, t: Array, x: Array) -> Array:
         doses = _tensor(t[:, rows, None], z).expand(copies, -1, -1)
         parts.append(fitted.network.outcome(z, basis, doses).double().cpu().numpy())
     return np.concatenate(parts, axis=1)
-
-
-@torch.no_grad()
-def normalised_nodes(fitted: FittedNetworks, x: Array) -> Array:
-    """Nodes of the conditional density of the scaled dose, which integrates to 1: (copies, rows, B + 1)."""
-    parts = []
-    for _, z in _chunks(fitted, x, 1):
-        nodes = fitted.network.density_nodes(z)
-        parts.append((nodes / objective.node_integral(nodes)[..., None]).double().cpu().numpy())
-    return np.concatenate(parts, axis=1)
-
-
-def dr_pseudo_outcomes(
-    y: Array, mu: Array, density: Array, marginal: Array, plug_in: Array, *, clip: tuple[float, float] = (0.01, 100.0)
-) -> tuple[Array, int]:
-    """Doubly robust pseudo-outcomes (Kennedy et al. 2017): (y - mu) m / pi + psi, and how many ratios were clipped.
-
-    Regressed on the dose they give the dose-response curve if either mu or pi is right.
-
-    Args:
-        y: outcomes, shape (rows,).
-        mu: mu(t_i, x_i).
-        density: pi(t_i | x_i), which integrates to 1 over the dose.
-        marginal: m(t_i), the mean of pi(t_i | x_j) over j.
-        plug_in: the mean of mu(t_i, x_j) over j.
-        clip: bounds of m / pi.
-    """
-    ratio = marginal / np.maximum(density, np.finfo(float).tiny)
-    clipped = int(((ratio < clip[0]) | (ratio > clip[1])).sum())
-    return (y - mu) * np.clip(ratio, *clip) + plug_in, clipped

@@ -6,8 +6,11 @@ __all__ = [
     "Sample",
     "make_confounded",
     "make_ihdp",
+    "OverlapData",
     "make_news",
+    "make_overlap",
     "make_simulation",
+    "simulation_curve",
 ]
 
 from collections.abc import Callable
@@ -82,6 +85,56 @@ def make_simulation(n_train: int = 500, n_test: int = 200, *, seed: int = 0) -> 
         test=Sample(X[n_train:], treatment[n_train:], y[n_train:]),
         dose_response=lambda t: response(np.asarray(t, dtype=float), mean_modifier),
     )
+
+
+def simulation_curve(t: Array) -> Array:
+    """The simulation's true curve over the population: cos(2 pi (t - 1/2)) (t^2 + c).
+
+    c = E[4 max(x1, x6)^3] E[1 / (1 + 2 x3^2)] E[sin x4] = 0.496849, worked out by hand.
+    """
+    constant = 4 * (2 / 5) * (np.arctan(np.sqrt(2)) / np.sqrt(2)) * (1 - np.cos(1.0))
+    return np.cos(TWO_PI * (t - 0.5)) * (t**2 + constant)
+
+
+@dataclass(frozen=True)
+class OverlapData:
+    """Rows with their true outcome model and density, for checks of estimators with given parts.
+
+    Attributes:
+        X, treatment, y: shapes (rows, 2), (rows,), (rows,).
+        outcome: mu(t, X), the true mean outcome at doses (a number or (rows,)).
+        density: pi(t | X), the true density of the dose.
+        dose_response: the true curve over the population.
+    """
+
+    X: Array
+    treatment: Array
+    y: Array
+    outcome: Callable[[Array, Array], Array]
+    density: Callable[[Array, Array], Array]
+    dose_response: Callable[[Array], Array]
+
+
+def make_overlap(rows: int, *, seed: int = 0) -> OverlapData:
+    """Confounded data in which every unit may have every dose: pi(t | x) = 1 + c(x) (2 t - 1).
+
+    x ~ U(-1, 1)^2, c(x) = 0.9 x1, mu(t, x) = cos(3 t) + 2 x1 (1 + t) + x2, noise of standard
+    deviation 0.5. The curve is cos(3 t); without adjustment it is off by 2 (1 + t) E[x1 | t].
+    """
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, size=(rows, 2))
+    slope, u = 0.9 * X[:, 0], rng.uniform(size=rows)
+    # The distribution function is (1 - c) t + c t^2; its inverse, written so that c = 0 is no special case.
+    treatment = 2 * u / ((1 - slope) + np.sqrt((1 - slope) ** 2 + 4 * slope * u))
+
+    def outcome(t: Array, x: Array) -> Array:
+        return np.cos(3 * t) + 2 * x[:, 0] * (1 + t) + x[:, 1]
+
+    def density(t: Array, x: Array) -> Array:
+        return 1 + 0.9 * x[:, 0] * (2 * t - 1)
+
+    y = outcome(treatment, X) + 0.5 * rng.standard_normal(rows)
+    return OverlapData(X, treatment, y, outcome, density, lambda t: np.cos(3 * np.asarray(t)))
 
 
 def make_confounded(n_train: int = 1000, n_test: int = 300, *, seed: int = 0) -> DoseResponseData:

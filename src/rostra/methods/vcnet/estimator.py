@@ -3,8 +3,7 @@
 __all__ = ["DRNetRegressor", "TARNetRegressor", "TreatmentColumn", "VCNetRegressor"]
 
 import inspect
-import warnings
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +16,6 @@ from sklearn.utils.validation import (
     _check_feature_names,
     check_is_fitted,
     check_random_state,
-    column_or_1d,
     validate_data,
 )
 
@@ -26,58 +24,24 @@ from rostra.engine.errors import InputError
 from rostra.engine.runtime import resolve_device
 
 from . import curves
-from .basis import hat_functions
-from .kernel import effective_sample_size, local_linear, select_bandwidth
+from .doubly_robust import DoublyRobustCurve
+from .inputs import (
+    TreatmentScale,
+    check_covariates,
+    check_doses,
+    check_new_rows,
+    check_training_data,
+    deviation,
+    numeric_column,
+)
+from .kernel import effective_sample_size
+from .propensity import GridDensity
 from .training import FittedNetworks, TrainingData, VCNetConfig, preset, train
 
 Array = NDArray[np.float64]
 
-MIN_DISTINCT_DOSES = 10
 EXTRAPOLATION_QUANTILES = (0.01, 0.99)
-RANK_NODES = 101
-
-
-@dataclass(frozen=True)
-class TreatmentScale:
-    """A piecewise linear map of natural doses to [0, 1]: two nodes for min-max, quantiles for ranks.
-
-    Attributes:
-        natural: increasing doses in natural units.
-        scaled: their images, from 0 to 1.
-    """
-
-    natural: Array
-    scaled: Array
-
-    @classmethod
-    def fitted(cls, t: Array, kind: str, t_range: tuple[float, float] | None) -> "TreatmentScale":
-        """The map for training doses ``t``; ``kind`` is "minmax" or "rank"."""
-        if kind not in ("minmax", "rank"):
-            raise InputError(f"t_scale must be 'minmax' or 'rank', got {kind!r}")
-        low, high = (float(t.min()), float(t.max())) if t_range is None else map(float, t_range)
-        if not low < high:
-            raise InputError(f"t_range must be (low, high) with low below high, got ({low:g}, {high:g})")
-        outside = int(((t < low) | (t > high)).sum())
-        if outside:
-            raise InputError(f"{outside} of {len(t)} treatments lie outside t_range ({low:g}, {high:g}); widen it")
-        if kind == "minmax":
-            return cls(np.array([low, high]), np.array([0.0, 1.0]))
-        levels = np.linspace(0.0, 1.0, RANK_NODES)
-        quantiles = np.quantile(t, levels)
-        quantiles[0], quantiles[-1] = low, high
-        natural, first = np.unique(quantiles, return_index=True)
-        scaled = levels[first]
-        scaled[-1] = 1.0
-        return cls(natural, scaled)
-
-    def __call__(self, t: Array) -> Array:
-        return np.interp(t, self.natural, self.scaled)
-
-    def slope(self, t: Array) -> Array:
-        """Derivative of the map, which turns densities of scaled doses into densities of natural ones."""
-        slopes = np.diff(self.scaled) / np.diff(self.natural)
-        segment = np.clip(np.searchsorted(self.natural, t, side="right") - 1, 0, len(slopes) - 1)
-        return slopes[segment]
+GRID_DOSES = 101
 
 
 class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
@@ -136,7 +100,7 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         """
         config = self._config()
         device = resolve_device(self.device)
-        X, y, t, weights = self._check_training_data(X, y, treatment, sample_weight)
+        X, y, t, weights = check_training_data(self, X, y, treatment, sample_weight, min_rows=self.min_rows)
         self._scale = TreatmentScale.fitted(t, self.t_scale, self.t_range)
         self._set_scaling(X, y, weights)
         # A RandomState is advanced by its own draw, so two fits with one generator differ, as they should.
@@ -147,54 +111,13 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
             config = replace(config, lr=self._search_learning_rate(data, config, seed, device))
         self._seed = seed
         self._bootstrap: tuple[Array, FittedNetworks] | None = None
+        self._density: GridDensity | None = None
         self._fitted = train(data, config, [seed], device=device, stage="fit")
         self.learning_rate_ = config.lr
         self.loss_history_ = self._fitted.history[:, :, 0]
         self.restarts_ = int(self._fitted.restarts[0])
-        self.t_range_ = (float(self._scale.natural[0]), float(self._scale.natural[-1]))
+        self.t_range_ = self._scale.range
         return self
-
-    def _check_training_data(
-        self, X: Any, y: Any, treatment: Any, sample_weight: Any
-    ) -> tuple[Array, Array, Array, Array]:
-        if treatment is None:
-            raise InputError("treatment is missing; pass fit(X, y, treatment=doses)")
-        _check_table(X)
-        if y is None:
-            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        if np.ndim(y) == 1 and np.asarray(y).dtype.kind in "fiub":
-            _check_finite(np.asarray(y, dtype=np.float64), "y")
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True)
-        y = np.asarray(y, dtype=np.float64)
-        t = _numeric_column(treatment, "treatment")
-        if len(t) != len(X):
-            raise InputError(f"treatment has {len(t)} rows, X has {len(X)}; they must be equal")
-        names = [str(name) for name in getattr(self, "feature_names_in_", range(X.shape[1]))]
-        for column, name in enumerate(names):
-            _check_finite(X[:, column], f"column '{name}' of X")
-        _check_finite(t, "treatment")
-        weights = np.ones(len(t)) if sample_weight is None else _numeric_column(sample_weight, "sample_weight")
-        if len(weights) != len(t):
-            raise InputError(f"sample_weight has {len(weights)} rows, X has {len(X)}; they must be equal")
-        _check_finite(weights, "sample_weight")
-        if (weights < 0).any() or not weights.any():
-            raise InputError("sample_weight must hold no negative number and not only zeros")
-        kept = weights > 0
-        X, y, t, weights = X[kept], y[kept], t[kept], weights[kept]
-        if len(t) < self.min_rows:
-            raise InputError(
-                f"{len(t)} rows (n_samples={len(t)}) are too few for a curve; at least {self.min_rows} are needed"
-            )
-        distinct = len(np.unique(t))
-        if distinct < min(MIN_DISTINCT_DOSES, self.min_rows):
-            raise InputError(
-                f"treatment takes {distinct} distinct value{'s' if distinct > 1 else ''}; a dose-response curve needs "
-                f"at least {MIN_DISTINCT_DOSES} (for a categorical treatment use a method for categories, such as AIPW)"
-            )
-        for column, name in enumerate(names):
-            if len(t) > 1 and np.array_equal(X[:, column], t):
-                raise InputError(f"column '{name}' of X is the treatment itself; leave it out of the covariates")
-        return X, y, t, weights
 
     def _set_scaling(self, X: Array, y: Array, weights: Array) -> None:
         """Means and standard deviations over the weighted rows; a constant column keeps its unit."""
@@ -203,9 +126,9 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         self._y_mean = 0.0
         if self.standardize:
             self._x_mean = np.average(X, axis=0, weights=weights)
-            self._x_sd = _deviation(X, self._x_mean, weights)
+            self._x_sd = deviation(X, self._x_mean, weights)
             self._y_mean = float(np.average(y, weights=weights))
-            outcome = float(_deviation(y[:, None], np.array([self._y_mean]), weights)[0])
+            outcome = float(deviation(y[:, None], np.array([self._y_mean]), weights)[0])
         self._y_sd = outcome
 
     def _scaled_x(self, X: Array) -> Array:
@@ -292,16 +215,23 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         if kind == "dr":
             if X is not None:
                 raise InputError("estimator='dr' uses the outcomes of the training rows; leave X out")
-            return self._doubly_robust(t)
+            found = self._doubly_robust()
+            self.clipped_ratios_ = found.clipped
+            return self._from_scaled(found(t))
         x, weights = self._sample(X)
         return self._from_scaled(curves.dose_response(self._fitted, t, x, weights, targeted=kind == "tr")[0])
 
     def density(self, X: ArrayLike, treatment: ArrayLike, *, extrapolate: bool = False) -> Array:
-        """Conditional density of the treatment given the covariates, per unit of the treatment: (rows,)."""
+        """Conditional density of the treatment given the covariates, per unit of the treatment: (rows,).
+
+        By a density network of its own (:class:`GridDensity`), fitted at first use. The outcome
+        network's density head shapes training but is no estimate of the density: with the paper's
+        learning rates it stays close to uniform.
+        """
         x, t = self._check_new_rows(X, treatment, extrapolate)
-        nodes = curves.normalised_nodes(self._fitted, x)[0]
-        scaled = (nodes * hat_functions(t, self._fitted.config.n_grid)).sum(1)
-        return scaled * self._scale.slope(np.clip(_numeric_column(treatment, "treatment"), *self.t_range_))
+        return self._propensity()(x[0], t) * self._scale.slope(
+            np.clip(numeric_column(treatment, "treatment"), *self.t_range_)
+        )
 
     def epsilon(self, t_grid: ArrayLike, *, extrapolate: bool = False) -> Array:
         """The perturbation epsilon(t) of targeted regularization, in units of the outcome: (doses,)."""
@@ -326,13 +256,14 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         t_grid: ArrayLike,
         X: ArrayLike | None = None,
         *,
+        method: str = "bootstrap",
         estimator: str | None = None,
         n_boot: int | None = None,
         level: float = 0.95,
         simultaneous: bool = False,
         extrapolate: bool = False,
     ) -> tuple[Array, Array]:
-        """Bootstrap band of the curve (the paper gives none).
+        """Band of the curve, by bootstrap or by influence function (the paper gives none).
 
         Rows are drawn with replacement and the network is refitted, all refits in one batched
         program; the first call trains them, later calls use them. The band speaks of sampling and
@@ -342,7 +273,10 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         Args:
             t_grid: doses in natural units, shape (doses,).
             X: covariates to average over; None takes the training rows, redrawn with each refit.
-            estimator: "tr" or "plugin".
+            method: "bootstrap", or "influence": the pointwise normal band of estimator "dr", by its
+                influence function, without refits.
+            estimator: "tr" or "plugin" for the bootstrap, "dr" for the influence function; None
+                takes the one that goes with the method.
             n_boot: number of refits; None takes those at hand, or else 50.
             level: of the band, between 0 and 1.
             simultaneous: cover the whole curve at once (sup-t) instead of each dose by itself
@@ -358,10 +292,19 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if not 0 < level < 1:
             raise InputError(f"level must lie between 0 and 1, such as 0.95, got {level}")
-        kind = self._check_estimator(estimator)
-        if kind == "dr":
-            raise InputError("the bootstrap band is for estimator 'tr' or 'plugin'")
+        if method not in ("bootstrap", "influence"):
+            raise InputError(f"method must be 'bootstrap' or 'influence', got {method!r}")
+        kind = self._check_estimator(estimator or ("dr" if method == "influence" else None))
+        if (kind == "dr") != (method == "influence"):
+            raise InputError("the bootstrap band is for estimator 'tr' or 'plugin', the influence band for 'dr'")
         t = self._check_doses(t_grid, "t_grid", extrapolate)
+        if method == "influence":
+            if X is not None or simultaneous:
+                raise InputError(
+                    "the influence band is pointwise and over the training rows; leave X and simultaneous out"
+                )
+            lower, upper = self._doubly_robust().band(t, level)
+            return self._from_scaled(lower), self._from_scaled(upper)
         counts, refits = self._refits(n_boot)
         x, weights = self._sample(X)
         per_refit = counts if X is None else weights
@@ -410,19 +353,26 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         )
         return self._bootstrap
 
-    def _doubly_robust(self, t: Array) -> Array:
-        x, own, weights = self._scaled_x(self._x), self._scale(self._t), self._weights
-        hats = hat_functions(own, self._fitted.config.n_grid)
-        nodes = curves.normalised_nodes(self._fitted, x)[0]
-        pseudo, clipped = curves.dr_pseudo_outcomes(
+    def _doubly_robust(self) -> DoublyRobustCurve:
+        x, own = self._scaled_x(self._x), self._scale(self._t)
+        grid = np.linspace(0.0, 1.0, GRID_DOSES)
+        return DoublyRobustCurve.fitted(
+            own,
             (self._y - self._y_mean) / self._y_sd,
+            self._weights,
             curves.outcomes(self._fitted, own[None], x)[0],
-            (nodes * hats).sum(1),
-            hats @ np.average(nodes, axis=0, weights=weights),
-            curves.dose_response(self._fitted, own, x, weights[None], targeted=False)[0],
+            self._propensity()(x[0], own),
+            grid,
+            curves.unit_curves(self._fitted, grid, x)[0].T,
+            self._propensity().on_grid(x[0], grid),
         )
-        self.clipped_ratios_ = clipped
-        return self._from_scaled(local_linear(own, pseudo, t, select_bandwidth(own, pseudo, weights), weights))
+
+    def _propensity(self) -> GridDensity:
+        """The density model, fitted at first use; its draws come from the fit's own seed."""
+        if self._density is None:
+            x, own = self._scaled_x(self._x)[0], self._scale(self._t)
+            self._density = GridDensity.fitted(x, own, self._weights, seed=self._seed, intervals=self.n_grid)
+        return self._density
 
     def _from_scaled(self, y: Array) -> Array:
         return y * self._y_sd + self._y_mean
@@ -433,39 +383,15 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         return self._check_covariates(X), None
 
     def _check_covariates(self, X: Any) -> Array:
-        check_is_fitted(self)
-        _check_table(X)
-        checked = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
-        for column in range(checked.shape[1]):
-            name = self.feature_names_in_[column] if hasattr(self, "feature_names_in_") else column
-            _check_finite(checked[:, column], f"column '{name}' of X")
-        return self._scaled_x(checked)
+        return self._scaled_x(check_covariates(self, X))
 
     def _check_new_rows(self, X: Any, treatment: Any, extrapolate: bool) -> tuple[Array, Array]:
-        x = self._check_covariates(X)
-        t = self._check_doses(treatment, "treatment", extrapolate)
-        if len(t) != x.shape[1]:
-            raise InputError(f"treatment has {len(t)} rows, X has {x.shape[1]}; they must be equal")
-        return x, t
+        check_is_fitted(self)
+        x, t = check_new_rows(self, X, treatment, self._scale, extrapolate=extrapolate)
+        return self._scaled_x(x), t
 
     def _check_doses(self, doses: Any, name: str, extrapolate: bool) -> Array:
-        """Doses on the scale [0, 1]."""
-        t = _numeric_column(doses, name)
-        _check_finite(t, name)
-        low, high = self.t_range_
-        outside = int(((t < low) | (t > high)).sum())
-        if outside and not extrapolate:
-            raise InputError(
-                f"{outside} of {len(t)} doses in {name} lie outside the training range {low:g} to {high:g}; "
-                "pass extrapolate=True to clip them to it"
-            )
-        if outside:
-            warnings.warn(
-                f"{outside} of {len(t)} doses in {name} were clipped to the training range {low:g} to {high:g}",
-                UserWarning,
-                stacklevel=3,
-            )
-        return self._scale(np.clip(t, low, high))
+        return check_doses(doses, name, self._scale, extrapolate=extrapolate)
 
     def _check_estimator(self, estimator: str | None) -> str:
         targeted = self._fitted.config.targeted
@@ -542,7 +468,7 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         model._scale = TreatmentScale(tensors["scale.natural"].numpy(), tensors["scale.scaled"].numpy())
         model._y_mean, model._y_sd = content["outcome"]
         model._seed, model.restarts_, model.notes_ = content["seed"], content["restarts"], content["notes"]
-        model.t_range_ = (float(model._scale.natural[0]), float(model._scale.natural[-1]))
+        model.t_range_ = model._scale.range
         model.learning_rate_ = config.lr
         model.n_features_in_ = model._x.shape[1]
         if content["feature_names"] is not None:
@@ -558,7 +484,7 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
 
         model._fitted = networks("", tensors["history"].numpy(), model.restarts_)
         model.loss_history_ = model._fitted.history[:, :, 0]
-        model._bootstrap = None
+        model._bootstrap = model._density = None
         if "bootstrap.counts" in tensors:
             counts = tensors["bootstrap.counts"].numpy()
             model._bootstrap = counts, networks("bootstrap.", np.zeros((0, 3, len(counts))), 0)
@@ -771,55 +697,3 @@ class TreatmentColumn(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 raise InputError(f"X has no column '{self.column}'; it has: {', '.join(map(str, names)) or 'no names'}")
             return names.index(self.column)
         return self.column
-
-
-def parse_range(text: str) -> tuple[float, float]:
-    """(low, high) from "LOW,HIGH"."""
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"a range is LOW,HIGH, such as 0,100; got '{text}'") from None
-    return low, high
-
-
-def _check_table(X: Any) -> None:
-    """What scikit-learn says less well of a DataFrame: duplicate names, columns that hold no numbers."""
-    columns = getattr(X, "columns", None)
-    if columns is None:
-        return
-    duplicates = sorted({str(name) for name in columns[columns.duplicated()]}) if hasattr(columns, "duplicated") else []
-    if duplicates:
-        raise InputError(f"X has several columns named {', '.join(map(repr, duplicates))}; names must be unique")
-    text = [str(name) for name, dtype in zip(columns, X.dtypes, strict=True) if not _is_number(dtype)]
-    if text:
-        raise InputError(f"X holds no numbers in {', '.join(map(repr, text))}; encode or drop them")
-
-
-def _is_number(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "O") in "biuf" or bool(getattr(dtype, "_is_numeric", False))
-
-
-def _numeric_column(values: Any, name: str) -> Array:
-    try:
-        return column_or_1d(np.asarray(values)).astype(np.float64)
-    except (ValueError, TypeError):
-        shape = np.shape(values)
-        raise InputError(f"{name} must be one column of numbers, got shape {shape}") from None
-
-
-def _check_finite(values: Array, name: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        kinds = (
-            "NaN" if np.isnan(values[bad]).all() else "infinity" if not np.isnan(values[bad]).any() else "NaN, infinity"
-        )
-        raise InputError(
-            f"{name} holds {kinds} in {len(bad)} row{'s' if len(bad) > 1 else ''} "
-            f"(first in row {bad[0]}, counted from 0); fill or drop them"
-        )
-
-
-def _deviation(values: Array, mean: Array, weights: Array) -> Array:
-    """Weighted standard deviation of each column; 1 for a column that is constant up to rounding."""
-    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
-    return np.where(deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300), 1.0, deviation)
