@@ -7,7 +7,7 @@ import pytest
 
 from rostra.engine.claims import Context
 from rostra.methods.vcnet import curves
-from rostra.methods.vcnet.claims import ARMS, CLAIMS, draw_curves, simulation
+from rostra.methods.vcnet.claims import ARMS, CLAIMS, band_coverage, confounding, doubly_robust, draw_curves, simulation
 from rostra.methods.vcnet.data import make_simulation
 from rostra.methods.vcnet.training import TrainingData, preset, train
 
@@ -65,6 +65,42 @@ def test_every_claim_can_be_judged_at_laptop_scale():
         for comparison in claim.comparisons:
             assert comparison.arm in arms
             assert getattr(comparison, "over", comparison.arm) in arms
+        assert set(arms) <= set(claim.arms)
         assert laptop.seeds >= 5
         assert smoke.seeds < laptop.seeds
         assert set(claim.paper) <= set(claim.arms)
+
+
+@pytest.mark.parametrize("arm", ["naive_spline", "gps"])
+def test_classical_arms_are_measured_on_the_same_data(arm):
+    """The same test treatments and truth as the networks' arms."""
+    row = rows_of(arm, [4])[0]
+    data = make_simulation(80, 30, seed=4)
+    from rostra.methods.vcnet.baselines import classical_estimator
+
+    model = classical_estimator(arm, 4).fit(data.train.X, data.train.y, treatment=data.train.treatment)
+    t = np.clip(data.test.treatment, *model.t_range_)
+    error = model.dose_response(t, data.test.X) - data.dose_response(data.test.treatment)
+    assert row["amse"] == pytest.approx(np.mean(error**2))
+
+
+def test_coverage_counts_the_quartiles_that_a_band_holds():
+    """Shares of three doses; simultaneous is all or nothing, for the bootstrap only."""
+    settings = {"n_train": 80, "epochs": 10, "refits": 3}
+    context = Context("cpu", Path("unused"))
+    (bootstrap,) = band_coverage(settings, "bootstrap", [0], context)
+    (influence,) = band_coverage(settings, "influence", [0], context)
+    assert bootstrap["coverage"] * 3 == pytest.approx(round(bootstrap["coverage"] * 3))
+    assert influence["coverage"] * 15 == pytest.approx(round(influence["coverage"] * 15))
+    assert bootstrap["simultaneous"] in (0.0, 1.0)
+    assert "simultaneous" not in influence
+
+
+def test_other_runs_give_a_row_a_seed():
+    """With the metrics that their claims compare."""
+    context = Context("cpu", Path("unused"))
+    rows = list(confounding({"n_train": 100, "n_test": 50, "epochs": 5}, "linear", [0, 1], context))
+    assert [row["seed"] for row in rows] == [0, 1]
+    assert rows[0]["mse"] < 0.2
+    (row,) = doubly_robust({"n_small": 200, "n_large": 400}, "dr_outcome_wrong", [3], context)
+    assert row["log2_ratio"] == pytest.approx(np.log2(row["mse_large"] / row["mse_small"]))

@@ -53,7 +53,6 @@ RATES = {VCNetRegressor: 3e-4, DRNetRegressor: 0.05, TARNetRegressor: 0.05}
 @parametrize_with_checks(
     [TreatmentColumn(kind(**CONFORMING, lr=RATES[kind]), column=0) for kind in KINDS],
     expected_failed_checks=lambda estimator: {
-        "check_fit2d_1feature": "a table of one column is the treatment alone: there is nothing to adjust for",
         "check_fit2d_1sample": "one row has one dose, and a dose range needs two",
         "check_sample_weight_equivalence_on_dense_data": "asks for 1e-7, and networks train in float32; in float64 "
         "weights equal repeated rows (test_training.py)",
@@ -258,6 +257,24 @@ def test_bands_hold_the_curve_and_widen_with_the_level(sample):
     centre = model.dose_response(GRID)
     np.testing.assert_allclose((whole[0] + whole[1]) / 2, centre, rtol=1e-6)
     assert (whole[1] - whole[0]).mean() > (narrow[1] - narrow[0]).mean()
+
+
+def test_the_influence_band_surrounds_the_doubly_robust_curve(sample):
+    """Symmetric around it, wider with the level, in natural units; what does not go with it is refused."""
+    model = VCNetRegressor(**QUICK).fit(sample.X, 100 * sample.y, treatment=5 * sample.treatment)
+    grid = 5 * GRID
+    curve = model.dose_response(grid, estimator="dr")
+    low, high = model.confidence_band(grid, method="influence")
+    np.testing.assert_allclose((low + high) / 2, curve)
+    narrow = model.confidence_band(grid, method="influence", level=0.5)
+    assert (narrow[1] - narrow[0] < high - low).all()
+    assert model.n_boot_ == 0
+    with pytest.raises(InputError, match="'bootstrap' or 'influence'"):
+        model.confidence_band(grid, method="delta")
+    with pytest.raises(InputError, match="the influence band for 'dr'"):
+        model.confidence_band(grid, method="influence", estimator="tr")
+    with pytest.raises(InputError, match="leave X and simultaneous out"):
+        model.confidence_band(grid, method="influence", simultaneous=True)
 
 
 def test_each_refit_is_a_weighted_fit(sample):
