@@ -3,8 +3,8 @@
 Markers, each an HTML comment in a page:
 
 ``claims: METHOD``: every claim at every scale, with its verdict, or "not run" and the command;
-``number: METHOD.CLAIM.SCALE PATH [max | above BOUND]``: one number of an evidence document, the
-largest of a list, or how many of a list lie above a bound;
+``number: METHOD.CLAIM.SCALE PATH [digits N | max | above BOUND]``: one number of an evidence document
+(three digits, or N), the largest of a list, or how many of a list lie above a bound;
 ``benchmark: METHOD``: the rows of ``results/benchmarks/METHOD.json``;
 ``methods: all``: the table of methods; ``picture: FILE | TEXT``: an image, if the file is there.
 """
@@ -69,7 +69,7 @@ def claims_table(method: str, results: Path) -> str:
     names = [claim.name for _, claim in find_claims([method])]
     names += sorted({claim for made_for, claim, _ in evidence if made_for == method} - set(names))
     body = "".join(row for name in names for row in _claim_rows(method, name, evidence))
-    head = "<tr><th>scale</th><th>arm</th><th>paper</th><th>ours (95 % interval)</th><th>verdict</th></tr>"
+    head = "<tr><th>scale, verdict</th><th>arm</th><th>paper</th><th>ours (95 % interval)</th></tr>"
     table = f'<table class="claims"><thead>{head}</thead><tbody>{body}</tbody></table>'
     return f'<div class="claims-frame">{table}</div>'
 
@@ -80,16 +80,16 @@ def _claim_rows(method: str, name: str, evidence: dict[tuple[str, str, str], Evi
     measure = f"{about['metric']}, {about['unit']}" if about["unit"] else about["metric"]
     details = escape(f"{about['source']}. Measure: {measure}. {about['note']}".strip())
     yield (
-        f'<tr><th colspan="5"><strong>{escape(name)}</strong>: {escape(about["statement"])}'
+        f'<tr><th colspan="4"><strong>{escape(name)}</strong>: {escape(about["statement"])}'
         f"<br><small>{details}</small></th></tr>"
     )
     for scale in reversed(SCALES):
         document = evidence.get((method, name, scale))
         if document is not None:
-            yield f"<tr><td>{scale}</td>{_result_cells(document)}</tr>"
+            yield f"<tr>{_result_cells(document)}</tr>"
         elif scale != "smoke":
             command = f"<em>not run</em>: <code>{_command(method, name, scale)}</code>"
-            yield f'<tr><td>{scale}</td><td colspan="4" class="command">{command}</td></tr>'
+            yield f'<tr><td>{scale}</td><td colspan="3" class="command">{command}</td></tr>'
 
 
 def _result_cells(document: Evidence) -> str:
@@ -97,11 +97,11 @@ def _result_cells(document: Evidence) -> str:
     paper = [_number(document["paper"].get(arm)) for arm in arms]
     ours = [f"{_number(record['mean'])} ({_interval(record['interval'])})" for record in arms.values()]
     verdict = document["verdict"]
-    lines = [f'<span class="verdict verdict-{verdict}">{verdict}</span>']
+    lines = [document["scale"], f'<span class="verdict verdict-{verdict}">{verdict}</span>']
     lines.append(f"{max((record['seeds'] for record in arms.values()), default=0)} seeds")
     lines += [f"{count} seeds of {escape(arm)} missing" for arm, count in document["missing_seeds"].items()]
     lines.append(f"{_duration(document['seconds'])}, {_names(document['device'])}")
-    return "".join(f"<td>{'<br>'.join(cell)}</td>" for cell in ([escape(arm) for arm in arms], paper, ours, lines))
+    return "".join(f"<td>{'<br>'.join(cell)}</td>" for cell in (lines, [escape(arm) for arm in arms], paper, ours))
 
 
 def _names(values: str | Sequence[str]) -> str:
@@ -127,6 +127,8 @@ def number(argument: str, results: Path) -> str:
     match operation:
         case ["max"]:
             found = max(found)
+        case ["digits", count]:
+            return f"{found:.{int(count)}g}"
         case ["above", bound]:
             return str(sum(value > float(bound) for value in found))
     return str(found) if isinstance(found, (int, str)) else _number(found)

@@ -174,6 +174,7 @@ def test_evidence_of_a_claim_that_the_code_no_longer_makes_stays(docs):
     [
         ("vcnet.targeted.laptop arms.vcnet_tr.mean", "0.123"),
         ("vcnet.targeted.laptop arms.vcnet_tr.other_means.density_loss", "2.39"),
+        ("vcnet.targeted.laptop arms.vcnet_tr.other_means.density_loss digits 4", "2.394"),
         ("vcnet.targeted.laptop arms.vcnet_tr.seeds", "5"),
         ("vcnet.targeted.laptop arms.vcnet_tr.values above 0.5", "2"),
         ("vcnet.targeted.laptop arms.vcnet_tr.values max", "0.900"),
