@@ -1,10 +1,11 @@
 # make test: everything that must pass.  make reproduce: every claim at smoke scale, and the report.
+# make docs: the documentation in site/, which opens from disk.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 STAMPS := pyproject.toml constraints.txt
 
-.PHONY: test lint reproduce clean
+.PHONY: test lint reproduce docs clean
 
 test: lint
 	$(PYTHON) -m pytest -n 2
@@ -17,8 +18,11 @@ lint: $(VENV)/.installed-dev
 reproduce: $(VENV)/.installed
 	$(VENV)/bin/rostra reproduce --scale smoke
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) rostra-results
+	rm -rf $(VENV) rostra-results site
 
 $(PYTHON):
 	python3 -m venv $(VENV)
@@ -29,4 +33,8 @@ $(VENV)/.installed: $(PYTHON) $(STAMPS)
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) --editable '.[docs]'
 	touch $@
