@@ -18,9 +18,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rostra.engine import numbers
 from rostra.engine.claims import SCALES, find_claims
 from rostra.engine.methods import command_name, installed
-from rostra.engine.report import _duration, _interval, _number
 from rostra.engine.reproduce import Evidence, load_evidence
 
 MARKER = re.compile(r"<!-- (claims|number|benchmark|methods|picture): (.+?) -->")
@@ -94,13 +94,13 @@ def _claim_rows(method: str, name: str, evidence: dict[tuple[str, str, str], Evi
 
 def _result_cells(document: Evidence) -> str:
     arms: dict[str, Any] = document["arms"]
-    paper = [_number(document["paper"].get(arm)) for arm in arms]
-    ours = [f"{_number(record['mean'])} ({_interval(record['interval'])})" for record in arms.values()]
+    paper = [numbers.number(document["paper"].get(arm)) for arm in arms]
+    ours = [f"{numbers.number(record['mean'])} ({numbers.interval(record['interval'])})" for record in arms.values()]
     verdict = document["verdict"]
     lines = [document["scale"], f'<span class="verdict verdict-{verdict}">{verdict}</span>']
     lines.append(f"{max((record['seeds'] for record in arms.values()), default=0)} seeds")
     lines += [f"{count} seeds of {escape(arm)} missing" for arm, count in document["missing_seeds"].items()]
-    lines.append(f"{_duration(document['seconds'])}, {_names(document['device'])}")
+    lines.append(f"{numbers.duration(document['seconds'])}, {_names(document['device'])}")
     return "".join(f"<td>{'<br>'.join(cell)}</td>" for cell in (lines, [escape(arm) for arm in arms], paper, ours))
 
 
@@ -131,7 +131,7 @@ def number(argument: str, results: Path) -> str:
             return f"{found:.{int(count)}g}"
         case ["above", bound]:
             return str(sum(value > float(bound) for value in found))
-    return str(found) if isinstance(found, (int, str)) else _number(found)
+    return str(found) if isinstance(found, (int, str)) else numbers.number(found)
 
 
 def benchmark_table(method: str, results: Path) -> str:

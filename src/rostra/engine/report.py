@@ -3,15 +3,15 @@
 __all__ = ["render_report"]
 
 import io
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .files import write_atomically
 from .methods import command_name, installed
+from .numbers import duration, interval, number
 from .plots import save_svg, strip_plot
 from .reproduce import Evidence, load_evidence, shipped_evidence
 
@@ -46,7 +46,7 @@ def render_report(folder: Path) -> Path:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": _number, "interval": _interval, "duration": _duration}
+    environment.filters |= {"number": number, "interval": interval, "duration": duration}
     page = environment.get_template("report.html.jinja").render(
         methods=methods,
         about={name: getattr(module, "METHOD", None) for name, module in installed().items()},
@@ -78,7 +78,9 @@ def _entry(document: Evidence, folder: Path, *, shipped: bool) -> dict[str, Any]
         "shipped": shipped,
         "strip": buffer.getvalue(),
         "figure": figure.read_text(encoding="utf-8") if figure.is_file() and not shipped else "",
-        "other_metrics": sorted({name for record in document["arms"].values() for name in record["other_means"]}),
+        "other_metrics": sorted(
+            {name for record in document["arms"].values() for name in record.get("other_means", {})}
+        ),
         "sentences": [_sentence(comparison) for comparison in document["comparisons"]],
         "again": f"rostra reproduce {command_name(document['method'])}.{document['claim']} --scale {document['scale']}",
     }
@@ -100,25 +102,3 @@ def _sentence(comparison: Mapping[str, Any]) -> str:
             return f"{metric} of {arm} lies {side} {comparison['bound']:g}"
         case _:
             return f"{metric} of {arm} is {comparison['bound']:g} to within {comparison['margin']:g}"
-
-
-def _number(value: float | None) -> str:
-    """Three significant digits, without an exponent where that stays short."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    if 1e-4 <= abs(value) < 1e5:
-        digits = max(0, 2 - math.floor(math.log10(abs(value))))
-        return f"{value:.{digits}f}".replace("-", "−")
-    return f"{value:.2e}".replace("-", "−")
-
-
-def _interval(bounds: Sequence[float] | None) -> str:
-    return "too few seeds" if bounds is None else f"{_number(bounds[0])} to {_number(bounds[1])}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -33,14 +33,13 @@ class GridDensity:
     def fitted(cls, x: Array, t: Array, weights: Array, *, seed: int, intervals: int = 10) -> "GridDensity":
         """Fit to covariates (rows, p) of order 1 and doses in [0, 1] (rows,)."""
         generator = torch.Generator().manual_seed(seed)
-        network = nn.Sequential(
-            nn.Linear(x.shape[1], 50), nn.ReLU(), nn.Linear(50, 50), nn.ReLU(), nn.Linear(50, intervals + 1)
-        )
+        last = nn.Linear(50, intervals + 1)
+        network = nn.Sequential(nn.Linear(x.shape[1], 50), nn.ReLU(), nn.Linear(50, 50), nn.ReLU(), last)
         for layer in network:
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, generator=generator)
                 nn.init.zeros_(layer.bias)
-        nn.init.zeros_(network[-1].weight)  # starts as the uniform density, which randomised doses keep
+        nn.init.zeros_(last.weight)  # starts as the uniform density, which randomised doses keep
         rows = torch.as_tensor(x, dtype=torch.float32)
         hats = torch.as_tensor(hat_functions(t, intervals), dtype=torch.float32)
         share = torch.as_tensor(weights, dtype=torch.float32)
