@@ -69,10 +69,14 @@ def test_every_network_has_its_curve(rostra, trial_csv, estimator, tmp_path):
     found = json.loads(done.stdout)
     assert found["rows"] == 150
     assert found["covariates"] == [*(f"x{i}" for i in range(1, 7)), "clinic=south"]
-    done = rostra("vcnet", "curve", "model", "--out", "curve.csv", "--plot", "curve.svg", "--json")
+    done = rostra(
+        "vcnet", "curve", "model", "--out", "curve.csv", "--plot", "curve.svg", "--json", "--diagnostics", "why.png"
+    )
+    assert done.stderr == ""
     assert json.loads(done.stdout)["bootstrap"] == 0
     assert pd.read_csv(tmp_path / "curve.csv")["lower"].isna().all()
     assert "<svg" in (tmp_path / "curve.svg").read_text()
+    assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_options_choose_the_columns_and_the_scale(rostra, trial_csv):

@@ -407,6 +407,15 @@ def test_unusable_questions_are_refused(sample, fitted):
         plain.dose_response(GRID, estimator="tr")
 
 
+def test_single_units_and_overlap(sample, fitted):
+    """The units' curves average to the plug-in; overlap is the density of every row at every dose."""
+    units = fitted.individual_curves(GRID, sample.X)
+    np.testing.assert_allclose(units.mean(axis=0), fitted.dose_response(GRID, estimator="plugin"), atol=1e-5)
+    first = fitted.overlap(GRID)[:, 3]
+    np.testing.assert_allclose(first, fitted.density(sample.X, np.full(len(sample.X), GRID[3])))
+    np.testing.assert_allclose(fitted.training_density_, fitted.density(sample.X, sample.treatment))
+
+
 def test_extrapolation_is_marked(sample, fitted):
     """Doses outside the 1 % to 99 % quantiles of the training doses."""
     low, high = np.quantile(sample.treatment, [0.01, 0.99])

@@ -98,6 +98,7 @@ def curve(
     model: Annotated[Path, typer.Argument(help="Folder saved by 'rostra vcnet fit'.")],
     out: Annotated[Path, typer.Option(help="CSV file for the curve.")],
     plot: Annotated[Path | None, typer.Option(help="Picture of the curve: .png, .svg or .pdf.")] = None,
+    diagnostics: Annotated[Path | None, typer.Option(help="Picture of training, overlap and support.")] = None,
     grid: Annotated[int, typer.Option(min=2, max=10_001, help="Number of doses.")] = 101,
     level: Annotated[float, typer.Option(help="Level of the band.")] = 0.95,
     simultaneous: Annotated[bool, typer.Option("--simultaneous", help="Band for the whole curve at once.")] = False,
@@ -121,13 +122,15 @@ def curve(
     from rostra.engine.plots import check_picture
 
     from .estimator import VCNetRegressor
-    from .plots import plot_curve
+    from .plots import plot_curve, plot_diagnostics
 
     writable(out)
-    if plot is not None:
-        check_picture(plot)
+    for picture in (plot, diagnostics):
+        if picture is not None:
+            check_picture(picture)
     fitted = VCNetRegressor.load(model, device=device)
     t = np.linspace(*fitted.t_range_, grid)
+    labels = {name: fitted.notes_.get(name, name) for name in ("treatment", "outcome")}
     lower = upper = np.full(grid, np.nan)
     if fitted.n_boot_:
         lower, upper = fitted.confidence_band(t, estimator=estimator, level=level, simultaneous=simultaneous)
@@ -151,9 +154,11 @@ def curve(
                 table,
                 fitted.training_doses_,
                 temporary,
-                treatment=fitted.notes_.get("treatment", "treatment"),
-                outcome=fitted.notes_.get("outcome", "outcome"),
+                **labels,
                 band=band,
             )
+    if diagnostics is not None:
+        with write_atomically(diagnostics) as temporary:
+            plot_diagnostics(fitted, temporary, **labels)
     found = {"curve": str(out), "plot": plot and str(plot), "doses": grid, "bootstrap": fitted.n_boot_}
     emit(found, f"curve at {grid} doses written to {out}" + (f"; picture: {plot}" if plot else ""), json_output)

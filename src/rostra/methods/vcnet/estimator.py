@@ -5,7 +5,7 @@ __all__ = ["DRNetRegressor", "TARNetRegressor", "TreatmentColumn", "VCNetRegress
 import inspect
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -37,6 +37,9 @@ from .inputs import (
 from .kernel import effective_sample_size
 from .propensity import GridDensity
 from .training import FittedNetworks, TrainingData, VCNetConfig, preset, train
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -221,6 +224,21 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         x, weights = self._sample(X)
         return self._from_scaled(curves.dose_response(self._fitted, t, x, weights, targeted=kind == "tr")[0])
 
+    def individual_curves(self, t_grid: ArrayLike, X: ArrayLike, *, extrapolate: bool = False) -> Array:
+        """mu(t, x) of every row at every dose, in units of the outcome: (rows, doses). Their mean is the plug-in."""
+        x, t = self._check_covariates(X), self._check_doses(t_grid, "t_grid", extrapolate)
+        return self._from_scaled(curves.unit_curves(self._fitted, t, x)[0].T)
+
+    def overlap(self, t_grid: ArrayLike) -> Array:
+        """Density of each dose for the training rows, per unit of the treatment: (rows, doses).
+
+        Where a dose is improbable for some rows, the curve there rests on the network's form.
+        """
+        check_is_fitted(self)
+        t = self._check_doses(t_grid, "t_grid", extrapolate=False)
+        found = self._propensity().on_grid(self._scaled_x(self._x)[0], t)
+        return found * self._scale.slope(np.asarray(t_grid, dtype=float))
+
     def density(self, X: ArrayLike, treatment: ArrayLike, *, extrapolate: bool = False) -> Array:
         """Conditional density of the treatment given the covariates, per unit of the treatment: (rows,).
 
@@ -328,6 +346,21 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
     def training_doses_(self) -> Array:
         """The training rows' treatments, in natural units: (rows,)."""
         return self._t
+
+    @property
+    def training_covariates_(self) -> "Array | pd.DataFrame":
+        """The training rows' covariates, in natural units: (rows, p), with the names that they had."""
+        if not hasattr(self, "feature_names_in_"):
+            return self._x
+        import pandas as pd
+
+        return pd.DataFrame(self._x, columns=self.feature_names_in_)
+
+    @property
+    def training_density_(self) -> Array:
+        """Density of each training row at its own dose, per unit of the treatment: (rows,)."""
+        scaled = self._propensity()(self._scaled_x(self._x)[0], self._scale(self._t))
+        return scaled * self._scale.slope(self._t)
 
     def fit_bootstrap(self, n_boot: int = 50) -> Self:
         """Train the refits of :meth:`confidence_band` now; :meth:`save` keeps them."""

@@ -1,6 +1,6 @@
 """Plots of dose-response curves."""
 
-__all__ = ["plot_curve"]
+__all__ = ["plot_curve", "plot_diagnostics"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,9 @@ from rostra.engine.plots import ACCENTS, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from .estimator import DRNetRegressor, VCNetRegressor
 
 Array = NDArray[np.float64]
 
@@ -56,6 +59,59 @@ def plot_curve(curve: "pd.DataFrame", doses: Array, path: Path, *, treatment: st
     axes.set_ylabel(f"mean {outcome} if everybody had this dose")
     axes.legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=160)
+
+
+def plot_diagnostics(model: "VCNetRegressor | DRNetRegressor", path: Path, *, treatment: str, outcome: str) -> None:
+    """Six panels that tell whether a curve can be trusted: training, epsilon, overlap, support, single units.
+
+    Args:
+        model: fitted.
+        path: file to write; its ending gives the format.
+        treatment, outcome: names with which the axes are labelled.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12.0, 6.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(2, 3).ravel()
+    grid = np.linspace(*model.t_range_, 101)
+    _draw_losses(panels[0], model.loss_history_, targeted=model.targeted)
+    panels[1].plot(grid, model.epsilon(grid), color=ACCENTS[1])
+    panels[1].axhline(0.0, color="#888888", linewidth=0.8)
+    _label(panels[1], "perturbation of targeted regularization", treatment, f"epsilon ({outcome})")
+    overlap = model.overlap(grid)
+    panels[2].semilogy(grid, np.median(overlap, axis=0), color=ACCENTS[0], label="median unit")
+    panels[2].semilogy(grid, np.quantile(overlap, 0.05, axis=0), color=ACCENTS[2], label="5 % of units lie below")
+    panels[2].semilogy(grid, np.maximum(overlap.min(axis=0), 1e-12), color=ACCENTS[1], label="least probable unit")
+    panels[2].legend(frameon=False, fontsize=8)
+    _label(panels[2], "overlap: how probable each dose is", treatment, "density of the dose")
+    panels[3].hist(model.training_density_, bins=40, color=ACCENTS[0])
+    _label(panels[3], "density of each unit at its own dose", "density", "units")
+    panels[4].plot(grid, model.effective_sample_size(grid), color=ACCENTS[0])
+    panels[4].set_ylim(bottom=0)
+    _label(panels[4], "support: rows that speak for a dose", treatment, "effective sample size")
+    shown = model.individual_curves(grid, model.training_covariates_[:60])
+    panels[5].plot(grid, shown.T, color=ACCENTS[0], alpha=0.25, linewidth=0.8)
+    panels[5].plot(grid, model.dose_response(grid, estimator="plugin"), color="#111111", linewidth=2)
+    _label(panels[5], "single units (60) and their mean", treatment, outcome)
+    figure.savefig(path, dpi=140)
+
+
+def _draw_losses(axes: "Axes", history: Array, *, targeted: bool) -> None:
+    """Squared error, density loss and targeted loss by epoch."""
+    for column, name in enumerate(("squared error", "density loss", "targeted loss")[: 3 if targeted else 2]):
+        axes.plot(history[:, column], color=ACCENTS[column], label=name)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_yscale("log")
+    _label(axes, "training", "epoch", "loss (scaled units)")
+
+
+def _label(axes: "Axes", title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
