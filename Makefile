@@ -7,7 +7,7 @@ STAMPS := pyproject.toml constraints.txt
 .PHONY: test lint reproduce clean
 
 test: lint
-	$(PYTHON) -m pytest -n 2
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-dev
 	$(PYTHON) -m ruff format --check .
