@@ -239,12 +239,13 @@ def test_an_address_that_cannot_be_reached_is_the_users_to_mend(tmp_path, addres
         next(run_ray(make_trials(tmp_path), None, lambda *_: None, address=address))
 
 
-def test_on_the_command_line_that_is_one_line(rostra, tmp_path):
+def test_on_the_command_line_that_is_one_line_and_leaves_nothing_behind(rostra, tmp_path):
     found = rostra("reproduce", "vcnet.targeted", "--executor", "ray", "--address", "127.0.0.1:1", "--quiet")
     assert found.returncode == 2
     assert found.stdout == ""
     (line,) = found.stderr.splitlines()
     assert line.startswith("error: no Ray cluster answers at '127.0.0.1:1'")
+    assert list(tmp_path.iterdir()) == []
     refused = rostra("reproduce", "vcnet.targeted", "--address", "127.0.0.1:1")
     assert refused.returncode == 2
     assert "--executor ray" in refused.stderr

@@ -6,7 +6,7 @@ of an importable module. Ray itself lives in a child process of the driver: it p
 terminal from threads of its own and may abort the process that it is in.
 """
 
-__all__ = ["run_ray"]
+__all__ = ["check_cluster", "run_ray"]
 
 import functools
 import importlib.util
@@ -66,12 +66,7 @@ def run_ray(
     """
     if not trials:
         return
-    if importlib.util.find_spec("ray") is None:
-        raise InputError("the executor 'ray' needs Ray: pip install 'rostra[cluster]'")
-    if trials[0].device not in DEVICES:
-        raise InputError(f"device '{trials[0].device}' cannot be asked of a cluster; choose {', '.join(DEVICES)}")
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    _knock(address)
+    address = check_cluster(address, trials[0].device)
     context = multiprocessing.get_context("spawn")
     connection, theirs = context.Pipe()
     process = context.Process(target=_drive, args=(theirs, trials, workers, address))
@@ -79,6 +74,7 @@ def run_ray(
     theirs.close()  # so that the death of the child closes the pipe
     try:
         if not connection.poll(CONNECT_SECONDS):
+            process.kill()
             raise InputError(f"no answer from a Ray cluster at '{address}' within {CONNECT_SECONDS} s; is it one?")
         for kind, *details in iter(functools.partial(_receive, connection), ("done",)):
             if kind == "refused":
@@ -110,11 +106,23 @@ def _receive(connection: Connection) -> tuple[Any, ...]:
     return message
 
 
-def _knock(address: str) -> None:
-    """Refuse an address where nothing listens at once; Ray itself would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+def check_cluster(address: str | None, device: str) -> str:
+    """Refuse what cannot work before anything is written; gives the address to use.
+
+    Nothing is asked of Ray, which would try for minutes to reach an address where nothing listens.
+
+    Raises:
+        InputError: if Ray is not installed, the device is none that a cluster knows, or nothing
+            listens at the address.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("the executor 'ray' needs Ray: pip install 'rostra[cluster]'")
+    if device not in DEVICES:
+        raise InputError(f"device '{device}' cannot be asked of a cluster; choose {', '.join(DEVICES)}")
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address in ("auto", "local"):
-        return
+        return address
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
         raise InputError(f"'{address}' is no address of a Ray cluster; give HOST:PORT, ray://HOST:PORT or auto")
     try:
@@ -123,6 +131,7 @@ def _knock(address: str) -> None:
         raise InputError(
             f"no Ray cluster answers at '{address}' ({error}); 'ray start --head' prints the address of one"
         ) from None
+    return address
 
 
 def _drive(connection: Connection, trials: Sequence[Trial], workers: int | None, address: str) -> None:

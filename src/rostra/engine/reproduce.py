@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .claims import Claim, Row, Scale
-from .cluster import run_ray
+from .cluster import check_cluster, run_ray
 from .errors import InputError
 from .files import write_atomically
 from .progress import progress
@@ -89,7 +89,9 @@ def reproduce(
     Returns:
         The evidence of every claim, in order.
     """
-    run = functools.partial(EXECUTORS[executor], **({"address": address} if executor == "ray" else {}))
+    run = EXECUTORS[executor]
+    if executor == "ray":
+        run = functools.partial(run, address=check_cluster(address, device))
     plan = [(method, claim, _sized(claim.scales[scale], seeds)) for method, claim in claims]
     with ResultStore(out, fresh=fresh) as store:
         pending: list[set[str]] = []
