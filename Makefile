@@ -8,7 +8,7 @@ STAMPS := pyproject.toml constraints.txt
 .PHONY: test lint reproduce docs clean
 
 test: lint
-	$(PYTHON) -m pytest -n 2
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-dev
 	$(PYTHON) -m ruff format --check .

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from rostra.engine.commands import Quiet, prepare
-from rostra.engine.errors import InputError
+from rostra.engine.errors import InputError, JobError
 from rostra.engine.methods import command_name, installed, submodule
 
 DEFAULT_OUT = Path("rostra-results")
@@ -27,7 +27,7 @@ EXTRAS = {
     "plots": ("umap",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "sheets": ("numba", "openpyxl"),
-    "cluster": ("ray",),
+    "cluster": ("ray", "grpc"),
     "demo": ("gradio",),
 }
 
@@ -137,8 +137,11 @@ def reproduce(
     ] = None,
     scale: Annotated[Literal["smoke", "laptop", "paper"], typer.Option(help="How large a run.")] = "smoke",
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; default: the scale's own.")] = None,
-    executor: Annotated[Literal["local"], typer.Option(help="Who runs the trials.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")] = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Who runs the trials.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto; default: $RAY_ADDRESS.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time; default: all cores busy.")] = None,
     device: Annotated[str, typer.Option(help="torch device of the trials.")] = "cpu",
     out: Annotated[Path, typer.Option(help="Output folder; a run that was stopped goes on there.")] = DEFAULT_OUT,
     fresh: Annotated[bool, typer.Option("--fresh", help="Set earlier results aside and start anew.")] = False,
@@ -154,7 +157,9 @@ def reproduce(
     from rostra.engine.report import render_report
     from rostra.engine.reproduce import reproduce as run_claims
 
-    if device != "cpu":
+    if address is not None and executor != "ray":
+        raise InputError("--address is the address of a Ray cluster; it needs --executor ray")
+    if device != "cpu" and executor == "local":  # a cluster has other devices than this machine
         from rostra.engine.runtime import resolve_device
 
         device = str(resolve_device(device))
@@ -164,6 +169,7 @@ def reproduce(
         out=out,
         seeds=seeds,
         executor=executor,
+        address=address,
         workers=workers,
         device=device,
         fresh=fresh,
@@ -262,6 +268,7 @@ def doctor() -> None:
     """Python, torch, devices, extras, data: what is here, and the command for what is missing."""
     import importlib.util
     import platform
+    from importlib import metadata
 
     import torch
 
@@ -286,8 +293,8 @@ def doctor() -> None:
     for dataset in _datasets().values():
         place = find(dataset)
         typer.echo(f"  {dataset.name:<10} {place[0] if place else f'not at hand: rostra datasets get {dataset.name}'}")
-    ray = importlib.util.find_spec("ray")
-    typer.echo(f"ray       {'installed' if ray else 'not installed'}")
+    ray = metadata.version("ray") if importlib.util.find_spec("ray") else "not installed"
+    typer.echo(f"ray       {ray}, RAY_ADDRESS={os.environ.get('RAY_ADDRESS') or 'not set'}")
 
 
 def main() -> None:
@@ -299,6 +306,8 @@ def main() -> None:
         _stop(_one_line(error.format_message()), 2)
     except InputError as error:
         _stop(_one_line(str(error)), 2)
+    except JobError as error:
+        _stop(_one_line(str(error)), 1)
     except (KeyboardInterrupt, typer.Abort):
         _stop("interrupted; finished work is kept, the same command goes on", 1)
     except BrokenPipeError:

@@ -81,6 +81,18 @@ def measure_up_to_a_gate(settings, arm, seeds, context):
         yield {"seed": seed, "score": score(settings, arm, seed)}
 
 
+def count_threads(settings, arm, seeds, context):
+    """The most threads that a library of the worker uses."""
+    import numpy  # noqa: F401
+    import scipy.linalg  # noqa: F401
+    import torch
+    from threadpoolctl import threadpool_info
+
+    mark(context, arm, seeds[0])
+    for seed in seeds:
+        yield {"seed": seed, "threads": max([torch.get_num_threads(), *(i["num_threads"] for i in threadpool_info())])}
+
+
 def wait_for(condition, what, seconds=90):
     """Wait until a condition is true; gives its value."""
     end = time.monotonic() + seconds

@@ -2,9 +2,9 @@
 
 __all__ = ["EXECUTORS", "load_evidence", "reproduce", "shipped_evidence"]
 
+import functools
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .claims import Claim, Row, Scale
+from .cluster import check_cluster, run_ray
 from .errors import InputError
 from .files import write_atomically
 from .progress import progress
@@ -21,8 +22,8 @@ from .stats import Comparison, Judgement, estimate, judge
 from .trials import Outcome, Trial, run_local
 
 SCHEMA_VERSION = 1
-EXECUTORS: dict[str, Callable[..., Iterator[tuple[Trial, Outcome]]]] = {"local": run_local}
-"""Name -> executor. A cluster's executor is added here."""
+EXECUTORS: dict[str, Callable[..., Iterator[tuple[Trial, Outcome]]]] = {"local": run_local, "ray": run_ray}
+"""Name -> executor."""
 
 FIELDS = {  # of an evidence document
     "schema_version",
@@ -60,6 +61,7 @@ def reproduce(
     out: Path,
     seeds: int | None = None,
     executor: str = "local",
+    address: str | None = None,
     workers: int | None = None,
     device: str = "cpu",
     fresh: bool = False,
@@ -77,7 +79,8 @@ def reproduce(
         out: output folder; one run at a time may write to it.
         seeds: number of seeds instead of the scale's own.
         executor: a name in ``EXECUTORS``.
-        workers: processes at a time; None means one a core (over the trial's threads).
+        address: of the Ray cluster, for the executor "ray"; see :func:`~rostra.engine.cluster.run_ray`.
+        workers: trials at a time; None means as many as there are cores for.
         device: torch device of the trials.
         fresh: set earlier results aside first.
         command: how the run was started, for the evidence.
@@ -86,6 +89,9 @@ def reproduce(
     Returns:
         The evidence of every claim, in order.
     """
+    run = EXECUTORS[executor]
+    if executor == "ray":
+        run = functools.partial(run, address=check_cluster(address, device))
     plan = [(method, claim, _sized(claim.scales[scale], seeds)) for method, claim in claims]
     with ResultStore(out, fresh=fresh) as store:
         pending: list[set[str]] = []
@@ -104,7 +110,7 @@ def reproduce(
                     announce(f"{method}.{claim.name}: {evidence[number]['verdict']}")
 
         conclude()
-        failed = _execute(trials, EXECUTORS[executor], workers, store, pending, conclude, announce)
+        failed = _execute(trials, run, workers, store, pending, conclude, announce)
         for keys in pending:
             keys -= failed
         conclude()
@@ -175,8 +181,7 @@ def _execute(
 
     for threads in sorted({trial.threads for trial in trials.values()}):
         group = [trial for trial in trials.values() if trial.threads == threads]
-        count = workers or max(1, (os.cpu_count() or 1) // threads)
-        running = executor(group, count, on_failure)
+        running = executor(group, workers, on_failure)
         for trial, outcome in progress(running, "trials", total=len(group), metric=latest.pop):
             keys = keys_of[id(trial)]
             latest.append(f"{trial.method} {trial.arm}, seeds {_span(trial.seeds)}")

@@ -126,7 +126,7 @@ class _Worker:
 
 
 def run_local(
-    trials: Sequence[Trial], workers: int, on_failure: Callable[[Trial, str], None]
+    trials: Sequence[Trial], workers: int | None, on_failure: Callable[[Trial, str], None]
 ) -> Iterator[tuple[Trial, Outcome]]:
     """Run trials on this machine; yields each with its outcome as it ends.
 
@@ -135,11 +135,12 @@ def run_local(
 
     Args:
         trials: what to run, in this order; all with the same number of threads.
-        workers: processes at a time.
+        workers: processes at a time; None means one a core (over the trial's threads).
         on_failure: called for every attempt that failed, with the reason.
     """
     if not trials:
         return
+    workers = workers or max(1, (os.cpu_count() or 1) // trials[0].threads)
     waiting = [(trial, 1) for trial in reversed(trials)]
     idle = [_Worker(trials[0].threads) for _ in range(min(workers, len(trials)))]
     busy: dict[Connection, tuple[_Worker, Trial, int]] = {}

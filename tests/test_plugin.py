@@ -1,0 +1,53 @@
+"""A third party's package adds a method: it is installed, and is there like our own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).with_name("plugin")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """An environment in which the plug-in is installed; built from a copy, with nothing fetched."""
+    copy, site = tmp_path_factory.mktemp("source") / "plugin", tmp_path_factory.mktemp("site")
+    shutil.copytree(SOURCE, copy)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(site), str(copy)], check=True, timeout=120)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+
+
+def test_it_is_listed_with_its_claims(rostra, environment):
+    found = rostra("list", "--json", env=environment)
+    assert found.returncode == 0, found.stderr
+    methods = {method["name"]: method for method in json.loads(found.stdout)}
+    assert {"coin", "vcnet"} <= set(methods)
+    assert methods["coin"]["summary"] == "Flips a fair coin."
+    assert [claim["name"] for claim in methods["coin"]["claims"]] == ["fair"]
+    assert "coin" not in rostra("list").stdout
+
+
+def test_its_verbs_run(rostra, environment):
+    found = rostra("coin", "flip", "--times", "3", "--json", env=environment)
+    assert found.returncode == 0, found.stderr
+    sides = json.loads(found.stdout)
+    assert len(sides) == 3
+    assert set(sides) <= {"heads", "tails"}
+    assert "flip" in rostra("coin", "--help", env=environment).stdout
+
+
+def test_its_claims_are_reproduced_and_reported(rostra, environment, tmp_path):
+    out = tmp_path / "out"
+    found = rostra("reproduce", "coin", "--scale", "laptop", "--out", out, "--json", "--quiet", env=environment)
+    assert found.returncode == 0, found.stderr
+    (document,) = json.loads(found.stdout)
+    assert (document["method"], document["claim"], document["verdict"]) == ("coin", "fair", "holds")
+    assert document["arms"]["coin"]["seeds"] == 20
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "coin.fair" in page
+    assert "A coin shows heads half of the time." in page
