@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rostra.engine.ensemble import BatchedSGD, FlatParameters
+from rostra.engine.ensemble import BatchedSGD, FlatParameters, rows_innermost
 from rostra.engine.errors import InputError
 from rostra.engine.progress import Advance, progress_bar
 
@@ -222,9 +222,9 @@ class _Rows:
         """A minibatch: index (copies, rows of the batch) picks the rows of each copy."""
 
         def pick(values: Tensor) -> Tensor:
-            return values.gather(
-                1, index.reshape(*index.shape, *[1] * (values.dim() - 2)).expand(-1, -1, *values.shape[2:])
-            )
+            if values.dim() == 2:
+                return values.gather(1, index)
+            return values.mT.gather(2, index.unsqueeze(1).expand(-1, values.shape[2], -1)).mT
 
         batch = _Rows(*(pick(v) for v in (self.x, self.t, self.y, self.weights, self.phi, self.hats, self.spline)))
         batch.weights = batch.weights / batch.weights.sum(1, keepdim=True).clamp_min(
@@ -241,9 +241,9 @@ def _prepare(
 
     def place(values: Array) -> Tensor:
         chosen = values[list(copies)] if len(values) == total and total > 1 else values[:1]
-        return torch.as_tensor(np.ascontiguousarray(chosen), dtype=dtype, device=device).expand(
-            len(copies), *values.shape[1:]
-        )
+        tensor = torch.as_tensor(np.ascontiguousarray(chosen), dtype=dtype, device=device)
+        tensor = rows_innermost(tensor) if tensor.dim() == 3 else tensor
+        return tensor.expand(len(copies), *values.shape[1:])
 
     return _Rows(
         x=place(data.x),
