@@ -16,6 +16,7 @@ from torch import Tensor
 from rostra.engine.ensemble import BatchedSGD, FlatParameters, rows_innermost
 from rostra.engine.errors import InputError
 from rostra.engine.progress import Advance, progress_bar
+from rostra.engine.runtime import keep_freed_memory
 
 from . import basis, objective
 from .model import DoseResponseNetwork
@@ -377,6 +378,7 @@ def train(
         InputError: if a copy is still non-finite after all restarts.
     """
     device = torch.device(device)
+    keep_freed_memory()
     copies = len(seeds)
     rates = np.full(copies, config.lr) if lr is None else np.asarray(lr, dtype=float)
     fitted = FittedNetworks(
