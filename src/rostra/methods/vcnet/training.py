@@ -28,6 +28,9 @@ BIN_EDGES = (0.2, 0.4, 0.6, 0.8)
 MAX_RESTARTS = 5
 """How often a fit that became non-finite starts again from new weights."""
 
+CHUNK_ROWS = 10_000
+"""Most rows, over its copies, that a chunk holds on a CPU: beyond, no step can use the memory of the last one again."""
+
 
 @dataclass(frozen=True)
 class VCNetConfig:
@@ -367,7 +370,7 @@ def train(
         seeds: one a copy; initial weights and the order of minibatches come from it.
         lr: learning rate of each copy; None takes ``config.lr``.
         device, dtype: where and in what precision to compute.
-        chunk: copies trained together; 10 to 25 keep their activations in a CPU's cache.
+        chunk: most copies trained together; on a CPU fewer if their rows exceed ``CHUNK_ROWS``.
         stage: name for the progress display.
         allow_divergence: leave copies that become non-finite as they are, without restarts.
 
@@ -379,6 +382,9 @@ def train(
     """
     device = torch.device(device)
     keep_freed_memory()
+    if device.type == "cpu":
+        rows = data.t.shape[1] if config.batch_size is None else min(config.batch_size, data.t.shape[1])
+        chunk = max(1, min(chunk, CHUNK_ROWS // rows))
     copies = len(seeds)
     rates = np.full(copies, config.lr) if lr is None else np.asarray(lr, dtype=float)
     fitted = FittedNetworks(
