@@ -18,8 +18,9 @@ def forest_curve(x, t, y, x_new, doses, seed):
 
     The forest gives effects between two doses; the level comes from the outcomes: each training row's outcome is
     moved from its own dose to the median dose, and the mean of these is the curve there. The rest is the mean
-    effect, over the new covariates, of going from the median dose to t. The splines were the best of four choices
-    (polynomials and splines of degree 2 to 4) on data sets that are not reported.
+    effect, over the new covariates, of going from the median dose to t. Of polynomials of degree 3 and 4 and
+    splines of degree 2 and 3, with the default nuisance models, these had the least error on data sets that are not
+    reported.
     """
     from econml.dml import CausalForestDML
     from sklearn.preprocessing import SplineTransformer
