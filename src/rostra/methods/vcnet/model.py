@@ -46,14 +46,15 @@ class VaryingCoefficientLinear(nn.Module):
         Returns:
             Shape (copies, rows, outputs).
         """
-        shift = torch.bmm(phi, self.bias)
+        h, phi, t = h.mT, phi.mT, t.mT  # rows last
+        shift = torch.bmm(self.bias.mT, phi)
         if self.dose_weight is not None:
-            shift = shift + t * torch.bmm(phi, self.dose_weight)
+            shift = shift + t * torch.bmm(self.dose_weight.mT, phi)
         if self.weight.shape[3] == 1:  # a narrow output: project to one number a basis function, then mix
-            projected = torch.bmm(h, self.weight.squeeze(3).transpose(1, 2))
-            return shift + (projected * phi).sum(2, keepdim=True)
-        outer = (phi.unsqueeze(3) * h.unsqueeze(2)).flatten(2)
-        return torch.baddbmm(shift, outer, self.weight.flatten(1, 2))
+            projected = torch.bmm(self.weight.squeeze(3), h)
+            return (shift + (projected * phi).sum(1, keepdim=True)).mT
+        outer = (phi.unsqueeze(2) * h.unsqueeze(1)).flatten(1, 2)
+        return torch.baddbmm(shift, self.weight.flatten(1, 2).mT, outer).mT
 
     def at(self, phi: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """The ordinary layers that this layer is at given doses.
@@ -133,7 +134,7 @@ class DoseResponseNetwork(nn.Module):
 
     def density_nodes(self, z: Tensor) -> Tensor:
         """Values of g(. | x) at 0, 1/B, ..., 1; they sum to 1; (copies, rows, B + 1)."""
-        return torch.softmax(self.density(z), dim=2)
+        return torch.softmax(self.density(z).mT, dim=1).mT
 
     def outcome(self, z: Tensor, phi: Tensor, t: Tensor) -> Tensor:
         """mu(t, x) with each row at its own dose: (copies, rows).

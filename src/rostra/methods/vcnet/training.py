@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rostra.engine.ensemble import BatchedSGD, FlatParameters
+from rostra.engine.ensemble import BatchedSGD, FlatParameters, rows_innermost
 from rostra.engine.errors import InputError
 from rostra.engine.progress import Advance, progress_bar
+from rostra.engine.runtime import keep_freed_memory
 
 from . import basis, objective
 from .model import DoseResponseNetwork
@@ -26,6 +27,9 @@ BIN_EDGES = (0.2, 0.4, 0.6, 0.8)
 """Edges of the five heads of DRNet and TARNet (authors' code)."""
 MAX_RESTARTS = 5
 """How often a fit that became non-finite starts again from new weights."""
+
+CHUNK_ROWS = 10_000
+"""Most rows, over its copies, that a chunk holds on a CPU: beyond, no step can use the memory of the last one again."""
 
 
 @dataclass(frozen=True)
@@ -222,9 +226,9 @@ class _Rows:
         """A minibatch: index (copies, rows of the batch) picks the rows of each copy."""
 
         def pick(values: Tensor) -> Tensor:
-            return values.gather(
-                1, index.reshape(*index.shape, *[1] * (values.dim() - 2)).expand(-1, -1, *values.shape[2:])
-            )
+            if values.dim() == 2:
+                return values.gather(1, index)
+            return values.mT.gather(2, index.unsqueeze(1).expand(-1, values.shape[2], -1)).mT
 
         batch = _Rows(*(pick(v) for v in (self.x, self.t, self.y, self.weights, self.phi, self.hats, self.spline)))
         batch.weights = batch.weights / batch.weights.sum(1, keepdim=True).clamp_min(
@@ -241,9 +245,9 @@ def _prepare(
 
     def place(values: Array) -> Tensor:
         chosen = values[list(copies)] if len(values) == total and total > 1 else values[:1]
-        return torch.as_tensor(np.ascontiguousarray(chosen), dtype=dtype, device=device).expand(
-            len(copies), *values.shape[1:]
-        )
+        tensor = torch.as_tensor(np.ascontiguousarray(chosen), dtype=dtype, device=device)
+        tensor = rows_innermost(tensor) if tensor.dim() == 3 else tensor
+        return tensor.expand(len(copies), *values.shape[1:])
 
     return _Rows(
         x=place(data.x),
@@ -366,7 +370,7 @@ def train(
         seeds: one a copy; initial weights and the order of minibatches come from it.
         lr: learning rate of each copy; None takes ``config.lr``.
         device, dtype: where and in what precision to compute.
-        chunk: copies trained together; 10 to 25 keep their activations in a CPU's cache.
+        chunk: most copies trained together; on a CPU fewer if their rows exceed ``CHUNK_ROWS``.
         stage: name for the progress display.
         allow_divergence: leave copies that become non-finite as they are, without restarts.
 
@@ -377,6 +381,10 @@ def train(
         InputError: if a copy is still non-finite after all restarts.
     """
     device = torch.device(device)
+    keep_freed_memory()
+    if device.type == "cpu":
+        rows = data.t.shape[1] if config.batch_size is None else min(config.batch_size, data.t.shape[1])
+        chunk = max(1, min(chunk, CHUNK_ROWS // rows))
     copies = len(seeds)
     rates = np.full(copies, config.lr) if lr is None else np.asarray(lr, dtype=float)
     fitted = FittedNetworks(
