@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .claims import find_claims
 from .errors import InputError
 from .files import write_atomically
 from .methods import command_name, installed
@@ -35,7 +36,15 @@ def render_report(folder: Path) -> Path:
     shipped = [document for document in shipped_evidence() if _identity(document) not in known]
     entries = [_entry(document, folder, shipped=False) for document in own]
     entries += [_entry(document, folder, shipped=True) for document in shipped]
-    entries.sort(key=lambda entry: (entry["method"], SCALE_ORDER[entry["scale"]], entry["shipped"], entry["claim"]))
+    stated = {(method, claim.name): place for place, (method, claim) in enumerate(find_claims([]))}
+    entries.sort(
+        key=lambda entry: (
+            entry["method"],
+            SCALE_ORDER[entry["scale"]],
+            stated.get((entry["method"], entry["claim"]), len(stated)),
+            entry["shipped"],
+        )
+    )
     methods: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         methods.setdefault(entry["method"], []).append(entry)

@@ -393,7 +393,9 @@ CLAIMS = [
         ),
         run=ihdp,
         note="Seeds split one draw of doses and outcomes, as in the authors' code, so the interval understates the "
-        "uncertainty over data sets. A fit that became non-finite starts again from new weights; restarts are counted.",
+        "uncertainty over data sets. A fit that became non-finite starts again from new weights; restarts are counted. "
+        "naive_spline ignores the covariates and still has the least error: this benchmark ranks networks, and does "
+        "not show what adjustment for confounding is worth (see vcnet.confounding).",
         figure=draw_curves,
     ),
     Claim(
