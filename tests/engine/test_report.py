@@ -110,7 +110,7 @@ def test_the_scoreboard_gives_each_claim_its_own_verdict(text):
         for row in scoreboard.split("</tr>")
         if "toy." in row
         for scale in ("laptop", "smoke")
-        if f"<td>{scale}" in row
+        if f">{scale}" in row
     }
     assert rows == {
         ("holding", "laptop"): "holds",
