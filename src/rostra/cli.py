@@ -19,17 +19,8 @@ from rostra.engine.methods import command_name, installed, submodule
 
 DEFAULT_OUT = Path("rostra-results")
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-EXTRAS = {
-    "rl": ("gymnasium", "ale_py", "minatar", "pettingzoo", "mpe2", "minari", "faiss", "numba", "cv2"),
-    "control": ("mujoco", "dm_control"),
-    "fair": ("fairlearn",),
-    "audio": ("soundfile", "soxr"),
-    "plots": ("umap",),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-    "sheets": ("numba", "openpyxl"),
-    "cluster": ("ray", "grpc"),
-    "demo": ("gradio",),
-}
+EXTRAS = {"cluster": ("ray", "grpc")}
+"""Extra -> the modules that it brings; a room that needs one adds it here and to pyproject.toml."""
 
 
 class LazyGroup(TyperGroup):

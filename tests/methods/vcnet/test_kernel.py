@@ -45,3 +45,12 @@ def test_effective_sample_size():
     assert 900 > size[0] > 3 * size[1] > 0
     uneven = effective_sample_size(doses, np.array([0.25]), RNG.exponential(size=1000))
     assert uneven[0] < size[0]
+
+
+def test_pieces_change_nothing(monkeypatch):
+    """Doses are taken in pieces where rows are many; the answers are the same."""
+    y = np.sin(5 * T)
+    whole = local_linear(T, y, GRID, 0.1), effective_sample_size(T, GRID)
+    monkeypatch.setattr("rostra.methods.vcnet.kernel._CHUNK_NUMBERS", 500)
+    np.testing.assert_allclose(local_linear(T, y, GRID, 0.1), whole[0], rtol=1e-10)
+    np.testing.assert_allclose(effective_sample_size(T, GRID), whole[1], rtol=1e-10)

@@ -9,6 +9,8 @@ Array = NDArray[np.float64]
 
 _LARGEST_CROSS_VALIDATION = 2000
 """Rows at which the leave-one-out error is measured; more would cost rows^2 and change little."""
+_CHUNK_NUMBERS = 5_000_000
+"""Kernel weights that are held at a time."""
 
 
 def _kernel_weights(t: Array, at: Array, bandwidth: float, weights: Array) -> tuple[Array, Array]:
@@ -30,8 +32,13 @@ def local_linear(t: Array, y: Array, at: Array, bandwidth: float, weights: Array
         Shape (doses,).
     """
     share = np.ones_like(t) if weights is None else weights
-    kernel, offset = _kernel_weights(t, at, bandwidth, share)
-    return _intercepts(kernel, offset, y)
+    fits = [_intercepts(*_kernel_weights(t, part, bandwidth, share), y) for part in _parts(at, len(t))]
+    return np.concatenate(fits)
+
+
+def _parts(at: Array, rows: int) -> list[Array]:
+    """The doses in pieces, so that memory stays flat whatever the number of rows."""
+    return np.array_split(at, max(1, -(-len(at) * rows // _CHUNK_NUMBERS)))
 
 
 def _intercepts(kernel: Array, offset: Array, y: Array) -> Array:
@@ -49,8 +56,9 @@ def select_bandwidth(t: Array, y: Array, weights: Array | None = None, *, seed: 
     """Bandwidth with the least leave-one-out error, out of 20 between 0.01 and 0.5 of the range of t."""
     share = np.ones_like(t) if weights is None else weights
     chosen = np.arange(len(t))
-    if len(t) > _LARGEST_CROSS_VALIDATION:
-        chosen = np.random.default_rng(seed).choice(len(t), _LARGEST_CROSS_VALIDATION, replace=False)
+    most = min(_LARGEST_CROSS_VALIDATION, max(100, 4 * _CHUNK_NUMBERS // len(t)))
+    if len(t) > most:
+        chosen = np.random.default_rng(seed).choice(len(t), most, replace=False)
     candidates = np.ptp(t) * np.geomspace(0.01, 0.5, 20)
     errors = []
     for bandwidth in candidates:
@@ -74,6 +82,9 @@ def effective_sample_size(t: Array, at: Array, weights: Array | None = None) -> 
     """
     share = np.ones_like(t) if weights is None else weights
     spread = min(np.std(t), np.subtract(*np.percentile(t, [75, 25])) / 1.349 or np.std(t))
-    kernel, _ = _kernel_weights(t, at, 0.9 * spread * len(t) ** -0.2, share)
-    squares = (kernel**2).sum(1)
-    return kernel.sum(1) ** 2 / np.maximum(squares, np.finfo(float).tiny)
+    sizes = []
+    for part in _parts(at, len(t)):
+        kernel, _ = _kernel_weights(t, part, 0.9 * spread * len(t) ** -0.2, share)
+        squares = (kernel**2).sum(1)
+        sizes.append(kernel.sum(1) ** 2 / np.maximum(squares, np.finfo(float).tiny))
+    return np.concatenate(sizes)
