@@ -171,7 +171,7 @@ def _trim(text: str, excel: bool) -> str:
 
 
 def _substitute_one(text: str, old: str, new: str, occurrence: int, excel: bool) -> str:
-    """Replace one occurrence. The paper's language counts overlapping ones, and 0 means all; spreadsheets do neither."""
+    """Replace one occurrence. The paper counts overlapping ones, and 0 means all; spreadsheets do neither."""
     _require(occurrence >= (1 if excel else 0))
     if not old:
         return text
