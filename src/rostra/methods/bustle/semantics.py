@@ -6,9 +6,10 @@ fails, so a formula that was found means the same in either. Positions count Uni
 from 1. This module is the oracle: the compiled search is tested against it.
 """
 
-__all__ = ["Dialect", "EvaluationError", "apply", "evaluate"]
+__all__ = ["Dialect", "EvaluationError", "apply", "evaluate", "function"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
 from typing import Any, Literal
 
 from .dsl import Call, Constant, Expression, Input, Operation, Value
@@ -17,6 +18,11 @@ Dialect = Literal["sheets-bustle", "excel"]
 
 MAX_REPEATED = 100
 """Longest text that REPT makes."""
+
+DISPUTED_CASE = frozenset(
+    "\u03a3\u03c3\u03c2\u0130\u0131\u00df\u1e9e\u01c4\u01c5\u01c6\u01c7\u01c8\u01c9\u01ca\u01cb\u01cc\u01f1\u01f2\u01f3"
+)
+"""Final sigma, dotted and dotless i, sharp s, and letter pairs with a title case of their own."""
 
 
 class EvaluationError(ValueError):
@@ -44,59 +50,14 @@ def apply(operation: Operation, arguments: Sequence[Any], dialect: Dialect) -> V
     Raises:
         EvaluationError: if it has none.
     """
-    excel = dialect == "excel"
-    match operation.name, *arguments:
-        case "ADD", a, b:
-            return int(a + b)
-        case "MINUS", a, b:
-            return int(a - b)
-        case "GT", a, b:
-            return bool(a > b)
-        case "GTE", a, b:
-            return bool(a >= b)
-        case "IF", condition, a, b:
-            return str(a if condition else b)
-        case "TO_TEXT", number:
-            return str(number)
-        case "CONCATENATE", a, b:
-            return str(a + b)
-        case "EXACT", a, b:
-            return bool(a == b)
-        case "LEN", text:
-            return len(_counted(text, excel))
-        case "FIND", find, within:
-            return _find(find, within, 1, excel)
-        case "FIND", find, within, start:
-            return _find(find, within, start, excel)
-        case "LEFT", text, count:
-            _require(count >= 0)
-            return _counted(text, excel)[:count]
-        case "RIGHT", text, count:
-            _require(count >= 0)
-            return _counted(text, excel)[max(0, len(text) - count) :]
-        case "MID", text, start, count:
-            _require(start > 0 and count >= 0)
-            return _counted(text, excel)[start - 1 : start - 1 + count]
-        case "REPLACE", text, start, count, new:
-            _require(start > 0 and count >= 0)
-            _counted(text, excel)
-            return str(text[: start - 1] + new + text[start - 1 + count :])
-        case "REPT", text, count:
-            _require(count >= 0 and len(text) * count <= MAX_REPEATED)
-            return str(text * count)
-        case "LOWER", text:
-            return _lower(text, excel)
-        case "UPPER", text:
-            return _upper(text, excel)
-        case "PROPER", text:
-            return _proper(text, excel)
-        case "TRIM", text:
-            return _trim(text, excel)
-        case "SUBSTITUTE", text, old, new:
-            return str(text.replace(old, new) if old else text)
-        case "SUBSTITUTE", text, old, new, occurrence:
-            return _substitute_one(text, old, new, occurrence, excel)
-    raise AssertionError(f"no operation {operation.name} with {len(arguments)} arguments")
+    return function(operation, dialect)(*arguments)
+
+
+@cache
+def function(operation: Operation, dialect: Dialect) -> Callable[..., Value]:
+    """What an operation computes in a dialect; it raises :class:`EvaluationError` where it has no value."""
+    key = operation.name, len(operation.arguments)
+    return _EXCEL[key] if dialect == "excel" and key in _EXCEL else _PAPER[key]
 
 
 def _require(condition: bool) -> None:
@@ -104,83 +65,184 @@ def _require(condition: bool) -> None:
         raise EvaluationError
 
 
-def _counted(text: str, excel: bool) -> str:
-    """The text, whose characters are about to be counted.
-
-    Excel counts UTF-16 units and LibreOffice code points, which differ beyond U+FFFF.
-    """
-    _require(not excel or all(character <= "\uffff" for character in text))
-    return text
-
-
-def _find(find: str, within: str, start: int, excel: bool) -> int:
-    _require(start > 0)
-    _counted(within, excel)
+def _find(find: str, within: str, start: int = 1) -> int:
+    if start <= 0:
+        raise EvaluationError
     if not find:
-        if excel:  # LibreOffice fails beyond the end, where Excel does not
-            _require(start <= len(within))
         return min(start, len(within) + 1)
     position = within.find(find, start - 1)
-    _require(position >= 0)
+    if position < 0:
+        raise EvaluationError
     return position + 1
 
 
-def _mapped(character: str, mapped: str, excel: bool) -> str:
+def _left(text: str, count: int) -> str:
+    if count < 0:
+        raise EvaluationError
+    return text[:count]
+
+
+def _right(text: str, count: int) -> str:
+    if count < 0:
+        raise EvaluationError
+    return text[max(0, len(text) - count) :]
+
+
+def _mid(text: str, start: int, count: int) -> str:
+    if start <= 0 or count < 0:
+        raise EvaluationError
+    return text[start - 1 : start - 1 + count]
+
+
+def _replace(text: str, start: int, count: int, new: str) -> str:
+    if start <= 0 or count < 0:
+        raise EvaluationError
+    return text[: start - 1] + new + text[start - 1 + count :]
+
+
+def _rept(text: str, count: int) -> str:
+    if count < 0 or len(text) * count > MAX_REPEATED:
+        raise EvaluationError
+    return text * count
+
+
+def _lower(text: str) -> str:
+    """Only ASCII letters change, as in the authors' program."""
+    return text.lower() if text.isascii() else "".join(c.lower() if c.isascii() else c for c in text)
+
+
+def _upper(text: str) -> str:
+    return text.upper() if text.isascii() else "".join(c.upper() if c.isascii() else c for c in text)
+
+
+def _proper(text: str) -> str:
+    """Lower case, then upper case for each letter that does not directly follow a letter."""
+    return _capitalised(_lower(text), lambda c: c.upper() if len(c.upper()) == 1 else c)
+
+
+def _capitalised(text: str, upper: Callable[[str], str]) -> str:
+    after_letter = False
+    result = []
+    for character in text:
+        letter = character.isalpha()
+        result.append(upper(character) if letter and not after_letter else character)
+        after_letter = letter
+    return "".join(result)
+
+
+def _trim(text: str) -> str:
+    """Strip control characters and spaces at both ends; collapse runs of spaces inside."""
+    return _collapse(text.strip("".join(map(chr, range(0x21)))))
+
+
+def _collapse(text: str) -> str:
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
+
+
+def _substitute(text: str, old: str, new: str) -> str:
+    return text.replace(old, new) if old else text
+
+
+def _substitute_one(text: str, old: str, new: str, occurrence: int) -> str:
+    """Replace one occurrence, counting overlapping ones; 0 means all."""
+    if occurrence < 0:
+        raise EvaluationError
+    return _substitute_nth(text, old, new, occurrence, step=1) if occurrence else _substitute(text, old, new)
+
+
+def _substitute_nth(text: str, old: str, new: str, occurrence: int, step: int) -> str:
+    if not old:
+        return text
+    position = text.find(old)
+    while occurrence > 1 and position >= 0:
+        position = text.find(old, position + step)
+        occurrence -= 1
+    return text[:position] + new + text[position + len(old) :] if position >= 0 else text
+
+
+_PAPER: dict[tuple[str, int], Callable[..., Value]] = {
+    ("ADD", 2): lambda a, b: a + b,
+    ("CONCATENATE", 2): lambda a, b: a + b,
+    ("EXACT", 2): lambda a, b: a == b,
+    ("FIND", 2): _find,
+    ("FIND", 3): _find,
+    ("GT", 2): lambda a, b: a > b,
+    ("GTE", 2): lambda a, b: a >= b,
+    ("IF", 3): lambda condition, a, b: a if condition else b,
+    ("LEFT", 2): _left,
+    ("LEN", 1): len,
+    ("LOWER", 1): _lower,
+    ("MID", 3): _mid,
+    ("MINUS", 2): lambda a, b: a - b,
+    ("PROPER", 1): _proper,
+    ("REPLACE", 4): _replace,
+    ("REPT", 2): _rept,
+    ("RIGHT", 2): _right,
+    ("SUBSTITUTE", 3): _substitute,
+    ("SUBSTITUTE", 4): _substitute_one,
+    ("TO_TEXT", 1): str,
+    ("TRIM", 1): _trim,
+    ("UPPER", 1): _upper,
+}
+
+
+def _counting(operation: Callable[..., Value], argument: int = 0) -> Callable[..., Value]:
+    """The operation, refused where it counts characters that engines count differently.
+
+    Excel counts UTF-16 units and LibreOffice code points, which differ beyond U+FFFF.
+    """
+
+    @wraps(operation)
+    def counted(*arguments: Any) -> Value:
+        text = arguments[argument]
+        _require(text.isascii() or all(character <= "\uffff" for character in text))
+        return operation(*arguments)
+
+    return counted
+
+
+def _excel_find(find: str, within: str, start: int = 1) -> int:
+    _require(find != "" or start <= len(within))  # LibreOffice fails beyond the end, where Excel does not
+    return _find(find, within, start)
+
+
+def _undisputed(character: str, mapped: str) -> str:
     """A character's other case, where it is one character too and a mapping that no engine disputes."""
-    if not excel:
-        return mapped if len(mapped) == 1 else character
     _require(len(mapped) == 1 and character not in DISPUTED_CASE)
     return mapped
 
 
-DISPUTED_CASE = frozenset(
-    "\u03a3\u03c3\u03c2\u0130\u0131\u00df\u1e9e\u01c4\u01c5\u01c6\u01c7\u01c8\u01c9\u01ca\u01cb\u01cc\u01f1\u01f2\u01f3"
-)
-"""Final sigma, dotted and dotless i, sharp s, and letter pairs with a title case of their own."""
+def _excel_lower(text: str) -> str:
+    return text.lower() if text.isascii() else "".join(_undisputed(c, c.lower()) for c in text)
 
 
-def _lower(text: str, excel: bool) -> str:
-    if excel:
-        return "".join(_mapped(character, character.lower(), excel) for character in text)
-    return "".join(character.lower() if character.isascii() else character for character in text)
+def _excel_upper(text: str) -> str:
+    return text.upper() if text.isascii() else "".join(_undisputed(c, c.upper()) for c in text)
 
 
-def _upper(text: str, excel: bool) -> str:
-    if excel:
-        return "".join(_mapped(character, character.upper(), excel) for character in text)
-    return "".join(character.upper() if character.isascii() else character for character in text)
+def _excel_proper(text: str) -> str:
+    return _capitalised(_excel_lower(text), lambda c: _undisputed(c, c.upper()))
 
 
-def _proper(text: str, excel: bool) -> str:
-    """Lower case, then upper case for each letter that does not directly follow a letter."""
-    lowered = _lower(text, excel)
-    letters = []
-    for position, character in enumerate(lowered):
-        starts = character.isalpha() and not (position > 0 and lowered[position - 1].isalpha())
-        letters.append(_mapped(character, character.upper(), excel) if starts else character)
-    return "".join(letters)
+def _excel_substitute_one(text: str, old: str, new: str, occurrence: int) -> str:
+    """Replace one occurrence, counting those that do not overlap."""
+    _require(occurrence > 0)
+    return _substitute_nth(text, old, new, occurrence, step=len(old))
 
 
-def _trim(text: str, excel: bool) -> str:
-    """Strip both ends and collapse runs of spaces inside; the paper's also strips control characters."""
-    strip = " " if excel else "".join(map(chr, range(0x21)))
-    stripped = text.strip(strip)
-    while "  " in stripped:
-        stripped = stripped.replace("  ", " ")
-    return stripped
-
-
-def _substitute_one(text: str, old: str, new: str, occurrence: int, excel: bool) -> str:
-    """Replace one occurrence. The paper counts overlapping ones, and 0 means all; spreadsheets do neither."""
-    _require(occurrence >= (1 if excel else 0))
-    if not old:
-        return text
-    if occurrence == 0:
-        return text.replace(old, new)
-    position = -1
-    step = len(old) if excel else 1
-    for number in range(occurrence):
-        position = text.find(old, position + step if number else 0)
-        if position < 0:
-            return text
-    return text[:position] + new + text[position + len(old) :]
+_EXCEL: dict[tuple[str, int], Callable[..., Value]] = {
+    ("FIND", 2): _counting(_excel_find, argument=1),
+    ("FIND", 3): _counting(_excel_find, argument=1),
+    ("LEFT", 2): _counting(_left),
+    ("LEN", 1): _counting(len),
+    ("LOWER", 1): _excel_lower,
+    ("MID", 3): _counting(_mid),
+    ("PROPER", 1): _excel_proper,
+    ("REPLACE", 4): _counting(_replace),
+    ("RIGHT", 2): _counting(_right),
+    ("SUBSTITUTE", 4): _excel_substitute_one,
+    ("TRIM", 1): lambda text: _collapse(text.strip(" ")),
+    ("UPPER", 1): _excel_upper,
+}
