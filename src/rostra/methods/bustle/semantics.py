@@ -8,6 +8,7 @@ from 1. This module is the oracle: the compiled search is tested against it.
 
 __all__ = ["Dialect", "EvaluationError", "apply", "evaluate"]
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -117,30 +118,65 @@ def _find(find: str, within: str, start: int, excel: bool) -> int:
     _require(start > 0)
     _counted(within, excel)
     if not find:
-        if excel:  # LibreOffice fails beyond the end, where Excel does not
-            _require(start <= len(within))
+        _require(not excel)  # LibreOffice finds no empty text, Excel does
         return min(start, len(within) + 1)
     position = within.find(find, start - 1)
     _require(position >= 0)
     return position + 1
 
 
+CASED_LETTERS = frozenset(
+    chr(code)
+    for first, last in (
+        (0x41, 0x5A),
+        (0x61, 0x7A),
+        (0xC0, 0x17E),  # Latin
+        (0x1CD, 0x1DC),
+        (0x1DE, 0x1EF),
+        (0x1F8, 0x21F),
+        (0x222, 0x233),
+        (0x386, 0x3CE),  # Greek
+        (0x400, 0x481),  # Cyrillic
+        (0x48C, 0x4BF),
+        (0x4D0, 0x4F5),
+        (0x531, 0x556),  # Armenian
+        (0x561, 0x586),
+        (0x1E00, 0x1E95),  # Latin, Vietnamese among it
+        (0x1EA0, 0x1EF9),
+        (0xFF21, 0xFF3A),  # full width
+        (0xFF41, 0xFF5A),
+    )
+    for code in range(first, last + 1)
+    if code != 0x131  # the dotless i, whose capital is another letter's
+)
+"""Letters with two cases, whose other case every spreadsheet knows if it is one character. Others are too
+new, as the capitals of Georgian are, or stand for two letters or for one with another capital."""
+
+FINAL_SIGMA = "\u03a3"
+"""Its lower case depends on its place in the word in LibreOffice only."""
+
+CASED_SIGNS = frozenset("\u2ce4\u2ce5\u2ce6\u2ce7\u2ce8\u2ce9\u2cea\u2ceb")
+"""Coptic signs that LibreOffice takes for letters with two cases."""
+
+
 def _mapped(character: str, mapped: str, excel: bool) -> str:
-    """A character's other case, where it is one character too and a mapping that no engine disputes."""
+    """A character's other case: the paper's program leaves what has none of one character.
+
+    In "excel", a change must be one that all spreadsheets make. What is not changed is not disputed:
+    the sharp s has a lower case, and no upper case.
+    """
     if not excel:
         return mapped if len(mapped) == 1 else character
-    _require(len(mapped) == 1 and character not in DISPUTED_CASE)
+    if mapped == character:
+        _require(character not in CASED_SIGNS)
+    else:
+        _require(len(mapped) == 1 and character in CASED_LETTERS)
     return mapped
-
-
-DISPUTED_CASE = frozenset(
-    "\u03a3\u03c3\u03c2\u0130\u0131\u00df\u1e9e\u01c4\u01c5\u01c6\u01c7\u01c8\u01c9\u01ca\u01cb\u01cc\u01f1\u01f2\u01f3"
-)
-"""Final sigma, dotted and dotless i, sharp s, and letter pairs with a title case of their own."""
 
 
 def _lower(text: str, excel: bool) -> str:
     if excel:
+        _require(FINAL_SIGMA not in text)
         return "".join(_mapped(character, character.lower(), excel) for character in text)
     return "".join(character.lower() if character.isascii() else character for character in text)
 
@@ -151,8 +187,23 @@ def _upper(text: str, excel: bool) -> str:
     return "".join(character.upper() if character.isascii() else character for character in text)
 
 
+UNCLEAR_LETTERS = frozenset(("Mn", "Mc", "Me", "Lm", "Nl"))
+"""Unicode categories on which programs that ask for a letter differ."""
+
+
+def _clear(character: str) -> bool:
+    """Whether nobody doubts that the character is a letter, or that it is none."""
+    doubtful = unicodedata.category(character) in UNCLEAR_LETTERS or character > "\uffff"
+    return not doubtful and (character.isalpha() or character.upper() == character)
+
+
 def _proper(text: str, excel: bool) -> str:
-    """Lower case, then upper case for each letter that does not directly follow a letter."""
+    """Lower case, then upper case for each letter that does not directly follow a letter.
+
+    "excel" fails for what not everybody calls a letter, or none: accents that are characters of their
+    own, modifier letters, letters in circles, Roman numerals, and all beyond U+FFFF.
+    """
+    _require(not excel or all(map(_clear, text)))
     lowered = _lower(text, excel)
     letters = []
     for position, character in enumerate(lowered):
