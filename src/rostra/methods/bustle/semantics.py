@@ -6,8 +6,9 @@ fails, so a formula that was found means the same in either. Positions count Uni
 from 1. This module is the oracle: the compiled search is tested against it.
 """
 
-__all__ = ["Dialect", "EvaluationError", "apply", "evaluate", "function"]
+__all__ = ["Dialect", "EvaluationError", "apply", "clear_letter", "evaluate", "function"]
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from typing import Any, Literal
@@ -19,10 +20,41 @@ Dialect = Literal["sheets-bustle", "excel"]
 MAX_REPEATED = 100
 """Longest text that REPT makes."""
 
-DISPUTED_CASE = frozenset(
-    "\u03a3\u03c3\u03c2\u0130\u0131\u00df\u1e9e\u01c4\u01c5\u01c6\u01c7\u01c8\u01c9\u01ca\u01cb\u01cc\u01f1\u01f2\u01f3"
+CASED_LETTERS = frozenset(
+    chr(code)
+    for first, last in (
+        (0x41, 0x5A),
+        (0x61, 0x7A),
+        (0xC0, 0x17E),  # Latin
+        (0x1CD, 0x1DC),
+        (0x1DE, 0x1EF),
+        (0x1F8, 0x21F),
+        (0x222, 0x233),
+        (0x386, 0x3CE),  # Greek
+        (0x400, 0x481),  # Cyrillic
+        (0x48C, 0x4BF),
+        (0x4D0, 0x4F5),
+        (0x531, 0x556),  # Armenian
+        (0x561, 0x586),
+        (0x1E00, 0x1E95),  # Latin, Vietnamese among it
+        (0x1EA0, 0x1EF9),
+        (0xFF21, 0xFF3A),  # full width
+        (0xFF41, 0xFF5A),
+    )
+    for code in range(first, last + 1)
+    if code != 0x131  # the dotless i, whose capital is another letter's
 )
-"""Final sigma, dotted and dotless i, sharp s, and letter pairs with a title case of their own."""
+"""Letters with two cases, whose other case every spreadsheet knows if it is one character. Others are too
+new, as the capitals of Georgian are, or stand for two letters or for one with another capital."""
+
+FINAL_SIGMA = "\u03a3"
+"""Its lower case depends on its place in the word in LibreOffice only."""
+
+CASED_SIGNS = frozenset("\u2ce4\u2ce5\u2ce6\u2ce7\u2ce8\u2ce9\u2cea\u2ceb")
+"""Coptic signs that LibreOffice takes for letters with two cases."""
+
+UNCLEAR_LETTERS = frozenset(("Mn", "Mc", "Me", "Lm", "Nl"))
+"""Unicode categories on which programs that ask for a letter differ."""
 
 
 class EvaluationError(ValueError):
@@ -204,25 +236,45 @@ def _counting(operation: Callable[..., Value], argument: int = 0) -> Callable[..
 
 
 def _excel_find(find: str, within: str, start: int = 1) -> int:
-    _require(find != "" or start <= len(within))  # LibreOffice fails beyond the end, where Excel does not
+    _require(find != "")  # LibreOffice finds no empty text, Excel does
     return _find(find, within, start)
 
 
 def _undisputed(character: str, mapped: str) -> str:
-    """A character's other case, where it is one character too and a mapping that no engine disputes."""
-    _require(len(mapped) == 1 and character not in DISPUTED_CASE)
+    """A character's other case, which must be one that all spreadsheets know.
+
+    What is not changed is not disputed: the sharp s has a lower case, and no upper case.
+    """
+    if mapped == character:
+        _require(character not in CASED_SIGNS)
+    else:
+        _require(len(mapped) == 1 and character in CASED_LETTERS)
     return mapped
 
 
 def _excel_lower(text: str) -> str:
-    return text.lower() if text.isascii() else "".join(_undisputed(c, c.lower()) for c in text)
+    if text.isascii():
+        return text.lower()
+    _require(FINAL_SIGMA not in text)
+    return "".join(_undisputed(c, c.lower()) for c in text)
 
 
 def _excel_upper(text: str) -> str:
     return text.upper() if text.isascii() else "".join(_undisputed(c, c.upper()) for c in text)
 
 
+def clear_letter(character: str) -> bool:
+    """Whether nobody doubts that the character is a letter, or that it is none.
+
+    In doubt are accents that are characters of their own, modifier letters, letters in circles, Roman
+    numerals, and all beyond U+FFFF.
+    """
+    doubtful = unicodedata.category(character) in UNCLEAR_LETTERS or character > "\uffff"
+    return not doubtful and (character.isalpha() or character.upper() == character)
+
+
 def _excel_proper(text: str) -> str:
+    _require(text.isascii() or all(map(clear_letter, text)))
     return _capitalised(_excel_lower(text), lambda c: _undisputed(c, c.upper()))
 
 
