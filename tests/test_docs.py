@@ -155,7 +155,7 @@ def docs(tmp_path):
 def test_claims_show_verdicts_and_say_what_was_not_run(docs):
     table = hooks.expand("<!-- claims: vcnet -->", docs)
     assert '<span class="verdict verdict-fails">fails</span>' in table
-    assert "0.123 (0.100 to 0.200)<br>0.500 (too few seeds)" in table
+    assert "0.123 (0.100 to 0.200)<br>0.500 (no interval)" in table
     assert "<td>–<br>0.250</td>" in table
     assert "2 seeds of vcnet missing" in table
     for claim, scale in (("targeted", "paper"), ("beats_heads", "laptop"), ("continuity", "paper")):

@@ -75,7 +75,7 @@ def test_evidence_has_the_fields_of_the_contract(tmp_path):
     comparisons = (
         GOOD_OVER_BAD,
         NonInferiority("good", to="bad", metric="score", margin=0.5),
-        Equivalence("good", to="bad", metric="cost", margin=0.5),
+        Equivalence("good", to="bad", metric="score", margin=1.5),
         Threshold("bad", metric="score", bound=0.5, lower_is_better=True),
         Law("good", metric="cost", value=1.0, tolerance=0.0),
     )
@@ -85,7 +85,7 @@ def test_evidence_has_the_fields_of_the_contract(tmp_path):
     assert document["verdict"] == "holds"
     assert document["command"] == "rostra reproduce toy"
     assert document["paper"] == {"good": 0.9}
-    assert [comparison["margin"] for comparison in document["comparisons"]] == [None, 0.5, 0.5, None, 0.0]
+    assert [comparison["margin"] for comparison in document["comparisons"]] == [None, 0.5, 1.5, None, 0.0]
     assert all(comparison["effect"] >= 0 for comparison in document["comparisons"])
     assert document["arms"]["good"]["seeds"] == 6
     assert {**toy.SETTINGS, "seeds": 6}.items() <= document["settings"].items()
