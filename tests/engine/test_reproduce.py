@@ -211,6 +211,46 @@ def test_fewer_seeds_later_run_nothing(tmp_path):
     assert set(marks(tmp_path).values()) == {1}
 
 
+def rewrite_provenance(out, count, **changes):
+    """Make the first rows of a store look as if another commit or device had made them."""
+    records = stored(out)
+    for record in records[:count]:
+        record["provenance"] |= changes
+    (out / "rows" / "toy.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"commit": "0123456789" * 4}, "by commit 0123456"),
+        ({"commit": "0123456789" * 4 + "-dirty"}, "by commit 0123456-dirty"),
+        ({"commit": "0" * 40, "device": "cuda"}, "by commit 0000000 on cuda"),
+        ({"device": "cuda"}, "on cuda"),
+    ],
+)
+def test_rows_of_another_commit_or_device_are_announced_once_a_claim(tmp_path, changes, words):
+    """Whether a run adds to them or only reads them; the evidence lists every commit and device."""
+    run(tmp_path, toy.make_claim())
+    rewrite_provenance(tmp_path, 4, **changes)
+    for seeds, total in ((6, 12), (8, 16)):
+        said = []
+        document = run(tmp_path, toy.make_claim(), seeds=seeds, announce=said.append)["better"]
+        assert said == [
+            f"toy.better: 4 of {total} rows were made {words}; --fresh makes them anew",
+            "toy.better: holds",
+        ]
+        for name, value in changes.items():
+            assert value in document[name]
+            assert len(document[name]) == 2
+
+
+def test_rows_of_this_commit_and_device_are_not_announced(tmp_path):
+    said = []
+    for _ in range(2):
+        run(tmp_path, toy.make_claim(), announce=said.append)
+    assert said == ["toy.better: holds"] * 2
+
+
 def test_fresh_runs_everything_again(tmp_path):
     run(tmp_path, toy.make_claim())
     run(tmp_path, toy.make_claim(), fresh=True)
