@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .claims import Context, Row
+from .files import plain
 from .progress import silence
 from .runtime import commit, peak_memory_mb, set_threads, versions
 
@@ -64,7 +65,7 @@ def run_trial(trial: Trial) -> Outcome:
     try:
         found = [dict(row) for row in trial.run(trial.settings, trial.arm, trial.seeds, context)]
         # What is stored is JSON; a value that it cannot hold, NaN included, is a failure of this trial.
-        rows: list[Row] = json.loads(json.dumps(found, default=_plain, allow_nan=False))
+        rows: list[Row] = json.loads(json.dumps(found, default=plain, allow_nan=False))
         seeds = {row["seed"] for row in rows}
         if seeds != set(trial.seeds):
             raise ValueError(f"rows of the seeds {sorted(seeds)}, expected {list(trial.seeds)}")
@@ -81,11 +82,6 @@ def run_trial(trial: Trial) -> Outcome:
         "data": context.data,
     }
     return Outcome(rows, provenance)
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy number or array as Python's."""
-    return value.tolist()
 
 
 def _work(connection: Connection, threads: int) -> None:
