@@ -132,7 +132,9 @@ def reproduce(
     address: Annotated[
         str | None, typer.Option(help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto; default: $RAY_ADDRESS.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time; default: all cores busy.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time; default: all cores busy, one on a GPU.")
+    ] = None,
     device: Annotated[str, typer.Option(help="torch device of the trials.")] = "cpu",
     out: Annotated[Path, typer.Option(help="Output folder; a run that was stopped goes on there.")] = DEFAULT_OUT,
     fresh: Annotated[bool, typer.Option("--fresh", help="Set earlier results aside and start anew.")] = False,
@@ -264,11 +266,9 @@ def doctor() -> None:
     import torch
 
     from rostra.engine.datasets import MIRROR_VARIABLE, cache_folder, find
-    from rostra.engine.runtime import versions
+    from rostra.engine.runtime import cores, versions
 
-    typer.echo(
-        f"python    {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    )
+    typer.echo(f"python    {platform.python_version()} on {platform.system()} {platform.machine()}, {cores()} cores")
     for package, version in versions().items():
         if package != "python":
             typer.echo(f"{package:<13} {version}")

@@ -81,7 +81,7 @@ def reproduce(
         seeds: number of seeds instead of the scale's own.
         executor: a name in ``EXECUTORS``.
         address: of the Ray cluster, for the executor "ray"; see :func:`~rostra.engine.cluster.run_ray`.
-        workers: trials at a time; None means as many as there are cores for.
+        workers: trials at a time; None means as many as there are cores for, and one on a GPU.
         device: torch device of the trials.
         fresh: set earlier results aside first.
         command: how the run was started, for the evidence.

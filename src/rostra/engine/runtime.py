@@ -1,6 +1,6 @@
 """Devices, threads, and what a result must say about where it came from."""
 
-__all__ = ["commit", "keep_freed_memory", "peak_memory_mb", "resolve_device", "set_threads", "versions"]
+__all__ = ["commit", "cores", "keep_freed_memory", "peak_memory_mb", "resolve_device", "set_threads", "versions"]
 
 import functools
 import os
@@ -36,6 +36,11 @@ def resolve_device(name: str | None) -> "torch.device":
         reason = str(error).splitlines()[0]
         raise InputError(f"device '{name}' cannot be used ({reason}); 'cpu' always works") from None
     return device
+
+
+def cores() -> int:
+    """Cores that this process may run on, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(threads: int | None) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from .claims import Context, Row
 from .files import plain
 from .progress import silence
-from .runtime import commit, peak_memory_mb, set_threads, versions
+from .runtime import commit, cores, peak_memory_mb, set_threads, versions
 
 ATTEMPTS = 2
 
@@ -121,6 +121,11 @@ class _Worker:
         self.process.join()
 
 
+def _default_workers(trial: Trial) -> int:
+    """As many as keep the cores busy; one where the trials would share a GPU and its memory."""
+    return 1 if trial.device.startswith("cuda") else max(1, cores() // trial.threads)
+
+
 def run_local(
     trials: Sequence[Trial], workers: int | None, on_failure: Callable[[Trial, str], None]
 ) -> Iterator[tuple[Trial, Outcome]]:
@@ -131,12 +136,12 @@ def run_local(
 
     Args:
         trials: what to run, in this order; all with the same number of threads.
-        workers: processes at a time; None means one a core (over the trial's threads).
+        workers: processes at a time; None means one a core (over the trial's threads), and one on a GPU.
         on_failure: called for every attempt that failed, with the reason.
     """
     if not trials:
         return
-    workers = workers or max(1, (os.cpu_count() or 1) // trials[0].threads)
+    workers = workers or _default_workers(trials[0])
     waiting = [(trial, 1) for trial in reversed(trials)]
     idle = [_Worker(trials[0].threads) for _ in range(min(workers, len(trials)))]
     busy: dict[Connection, tuple[_Worker, Trial, int]] = {}
