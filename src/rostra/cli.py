@@ -166,7 +166,7 @@ def reproduce(
         workers=workers,
         device=device,
         fresh=fresh,
-        command=shlex.join(["rostra", *sys.argv[1:]]),
+        command=_command(sys.argv),
         announce=lambda line: None if quiet else typer.echo(line, err=True),
     )
     page = render_report(out)
@@ -180,6 +180,17 @@ def reproduce(
         typer.echo(f"report: {page}")
     if any(document["verdict"] == "fails" or document["missing_seeds"] for document in evidence):
         raise typer.Exit(1)
+
+
+def _command(words: list[str]) -> str:
+    """How a run was started, without the places (--out, --address) that mean nothing on another machine."""
+    kept, rest = [Path(words[0]).name], iter(words[1:])
+    for word in rest:
+        if word in ("--out", "--address"):
+            next(rest, None)
+        elif not word.startswith(("--out=", "--address=")):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 @app.command()
@@ -300,7 +311,7 @@ def main() -> None:
     except JobError as error:
         _stop(_one_line(str(error)), 1)
     except (KeyboardInterrupt, typer.Abort):
-        _stop("interrupted; finished work is kept, the same command goes on", 1)
+        _stop(_interrupted(sys.argv), 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -313,6 +324,14 @@ def main() -> None:
         _stop(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}", 2)
     except Exception as error:
         _stop(f"unexpected {type(error).__name__}: {_one_line(str(error))} (ROSTRA_DEBUG=1 shows where)", 1)
+
+
+def _interrupted(words: list[str]) -> str:
+    """What Ctrl-C leaves: only ``rostra reproduce`` keeps what was finished."""
+    if words[1:2] != ["reproduce"]:
+        return "stopped"
+    again = "the same command without --fresh" if "--fresh" in words else "the same command"
+    return f"stopped; finished work is kept, {again} goes on"
 
 
 def _one_line(text: str) -> str:
