@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
 
 from rostra.cli import _command, main
 
@@ -231,12 +232,14 @@ def test_the_recorded_command_names_no_place_of_this_machine(words, command):
     ids=["reproduce", "reproduce --fresh", "fit", "list"],
 )
 def test_ctrl_c_promises_to_go_on_only_where_that_is_so(monkeypatch, capsys, words, line):
-    class Interrupted:
-        def main(self, **options):
-            raise KeyboardInterrupt
+    app = typer.Typer(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+
+    @app.command()
+    def work():
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "argv", ["rostra", *words])
-    monkeypatch.setattr("rostra.cli.typer.main.get_command", lambda app: Interrupted())
+    monkeypatch.setattr("rostra.cli.app", app)
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 1

@@ -18,6 +18,8 @@ from rostra.engine.errors import InputError, JobError
 from rostra.engine.methods import command_name, installed, submodule
 
 DEFAULT_OUT = Path("rostra-results")
+CTRL_C = 130
+"""The status into which typer turns Ctrl-C."""
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EXTRAS = {"cluster": ("ray", "grpc")}
 """Extra -> the modules that it brings; a room that needs one adds it here and to pyproject.toml."""
@@ -303,6 +305,8 @@ def main() -> None:
     """Run the command line. Wrong input: one line on standard error and status 2."""
     try:
         status = typer.main.get_command(app).main(standalone_mode=False)
+        if status == CTRL_C:
+            raise KeyboardInterrupt
         sys.exit(status if isinstance(status, int) else 0)
     except typer.TyperException as error:
         _stop(_one_line(error.format_message()), 2)
