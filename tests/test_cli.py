@@ -9,6 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
+
+from rostra.cli import _command, main
 
 SMALL = ("reproduce", "vcnet.targeted", "--scale", "smoke", "--quiet")
 
@@ -185,7 +188,7 @@ def test_reproduce_gives_one_json_document_a_report_and_repeats_nothing(rostra, 
     (document,) = json.loads(first.stdout)
     assert (document["method"], document["claim"], document["scale"]) == ("vcnet", "targeted", "smoke")
     assert document["verdict"] == "ran"
-    assert document["command"].startswith("rostra reproduce vcnet.targeted")
+    assert document["command"] == "rostra reproduce vcnet.targeted --scale smoke --quiet --json"
     assert document == json.loads((out / "results" / "vcnet.targeted.smoke.json").read_text())
     assert (out / "report.html").is_file()
 
@@ -200,6 +203,47 @@ def test_reproduce_gives_one_json_document_a_report_and_repeats_nothing(rostra, 
     page.unlink()
     check_done(rostra("report", out))
     assert "vcnet.targeted" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["vcnet", "--scale", "laptop"], "rostra reproduce vcnet --scale laptop"),
+        (["--out", "/home/me/out", "vcnet"], "rostra reproduce vcnet"),
+        (["--out=/home/me/out", "--address=10.0.0.1:6379", "--executor", "ray"], "rostra reproduce --executor ray"),
+        (["--address", "10.0.0.1:6379", "--seeds", "5"], "rostra reproduce --seeds 5"),
+    ],
+)
+def test_the_recorded_command_names_no_place_of_this_machine(words, command):
+    assert _command(["/home/me/.venv/bin/rostra", "reproduce", *words]) == command
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["reproduce", "vcnet"], "error: stopped; finished work is kept, the same command goes on\n"),
+        (
+            ["reproduce", "--fresh"],
+            "error: stopped; finished work is kept, the same command without --fresh goes on\n",
+        ),
+        (["vcnet", "fit", "reproduce"], "error: stopped\n"),
+        ([], "error: stopped\n"),
+    ],
+    ids=["reproduce", "reproduce --fresh", "fit", "list"],
+)
+def test_ctrl_c_promises_to_go_on_only_where_that_is_so(monkeypatch, capsys, words, line):
+    app = typer.Typer(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+
+    @app.command()
+    def work():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["rostra", *words])
+    monkeypatch.setattr("rostra.cli.app", app)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    assert capsys.readouterr() == ("", line)
 
 
 def test_a_full_disk_ends_the_run_and_with_room_again_it_goes_on(rostra, tmp_path):

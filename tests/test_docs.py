@@ -102,6 +102,35 @@ def test_commands_on_the_pages_parse(page, words, monkeypatch):
         command.make_context("verb", list(rest))
 
 
+def references(page):
+    """Relative addresses of a page's links and pictures, without fragments; code is no link."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+    found = re.findall(r"\]\(\s*<?([^)\s>]+)", text)
+    found += re.findall(r"^\[[^]]+\]:\s*<?([^\s>]+)", text, re.MULTILINE)
+    found += re.findall(r"""(?:src|href)=["']([^"']+)""", text)
+    found += [argument.partition(" | ")[0] for kind, argument in hooks.MARKER.findall(text) if kind == "picture"]
+    return [address.partition("#")[0] for address in found if not re.match(r"[a-z][a-z0-9+.-]*:|//|#", address)]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.stem)
+def test_links_and_pictures_lead_to_files_of_the_repository(page):
+    for address in references(page):
+        target = (page.parent / address).resolve()
+        assert target.is_relative_to(ROOT), f"{page.name} leads out of the repository: {address}"
+        assert target.exists(), f"{page.name}: no file {address}"
+
+
+def test_references_of_a_page_are_found(tmp_path):
+    """Links, pictures, definitions, HTML and the hook's pictures; not the web, anchors or code."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](a.md#part) ![b](b.png 'title') [c][c] <img src='d.png'> <!-- picture: e.png | text -->\n"
+        "[w](https://example.org) [m](mailto:a@example.org) [s](#part) `[x](x.md)`\n"
+        "```\n[y](y.md)\n```\n\n[c]: c.md\n"
+    )
+    assert sorted(references(page)) == ["a.md", "b.png", "c.md", "d.png", "e.png"]
+
+
 # ---------------------------------------------------------------- the hook
 
 
@@ -155,7 +184,7 @@ def docs(tmp_path):
 def test_claims_show_verdicts_and_say_what_was_not_run(docs):
     table = hooks.expand("<!-- claims: vcnet -->", docs)
     assert '<span class="verdict verdict-fails">fails</span>' in table
-    assert "0.123 (0.100 to 0.200)<br>0.500 (too few seeds)" in table
+    assert "0.123 (0.100 to 0.200)<br>0.500 (no interval)" in table
     assert "<td>–<br>0.250</td>" in table
     assert "2 seeds of vcnet missing" in table
     for claim, scale in (("targeted", "paper"), ("beats_heads", "laptop"), ("continuity", "paper")):

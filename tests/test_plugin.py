@@ -32,6 +32,46 @@ def test_it_is_listed_with_its_claims(rostra, environment):
     assert "coin" not in rostra("list").stdout
 
 
+@pytest.fixture
+def announce(tmp_path):
+    """Announce a module as a plug-in, as an installer does: gives the environment that holds it."""
+
+    def announce(name, module, text):
+        site = tmp_path / "site"
+        folder = site / f"{module}-1.0.dist-info"
+        folder.mkdir(parents=True)
+        (site / f"{module}.py").write_text(text)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[rostra.methods]\n{name} = {module}\n")
+        return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+
+    return announce
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
+        ("raise RuntimeError('one\\ntwo')", "RuntimeError: one two"),
+        ("", "AttributeError: module 'broken' has no attribute 'METHOD'"),
+    ],
+    ids=["missing import", "error", "no METHOD"],
+)
+def test_a_broken_one_is_left_out_with_a_warning_and_the_others_stay(rostra, announce, text, reason):
+    found = rostra("list", "--json", env=announce("bad", "broken", text))
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == f"warning: plug-in 'bad' (broken) is left out ({reason})\n"
+    assert json.loads(found.stdout) == json.loads(rostra("list", "--json").stdout)
+
+
+def test_one_with_the_name_of_a_built_in_method_does_not_take_its_place(rostra, announce):
+    text = "from rostra.engine.methods import Method\nMETHOD = Method('Other', 'f', 's', 'p')\n"
+    found = rostra("list", "--json", env=announce("vcnet", "other", text))
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == "warning: plug-in 'vcnet' (other) is left out (rostra.methods.vcnet has that name)\n"
+    assert json.loads(found.stdout) == json.loads(rostra("list", "--json").stdout)
+
+
 def test_its_verbs_run(rostra, environment):
     found = rostra("coin", "flip", "--times", "3", "--json", env=environment)
     assert found.returncode == 0, found.stderr

@@ -18,6 +18,8 @@ from rostra.engine.errors import InputError, JobError
 from rostra.engine.methods import command_name, installed, submodule
 
 DEFAULT_OUT = Path("rostra-results")
+CTRL_C = 130
+"""The status into which typer turns Ctrl-C."""
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EXTRAS = {"cluster": ("ray", "grpc")}
 """Extra -> the modules that it brings; a room that needs one adds it here and to pyproject.toml."""
@@ -132,7 +134,9 @@ def reproduce(
     address: Annotated[
         str | None, typer.Option(help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto; default: $RAY_ADDRESS.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time; default: all cores busy.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time; default: all cores busy, one on a GPU.")
+    ] = None,
     device: Annotated[str, typer.Option(help="torch device of the trials.")] = "cpu",
     out: Annotated[Path, typer.Option(help="Output folder; a run that was stopped goes on there.")] = DEFAULT_OUT,
     fresh: Annotated[bool, typer.Option("--fresh", help="Set earlier results aside and start anew.")] = False,
@@ -164,7 +168,7 @@ def reproduce(
         workers=workers,
         device=device,
         fresh=fresh,
-        command=shlex.join(["rostra", *sys.argv[1:]]),
+        command=_command(sys.argv),
         announce=lambda line: None if quiet else typer.echo(line, err=True),
     )
     page = render_report(out)
@@ -178,6 +182,17 @@ def reproduce(
         typer.echo(f"report: {page}")
     if any(document["verdict"] == "fails" or document["missing_seeds"] for document in evidence):
         raise typer.Exit(1)
+
+
+def _command(words: list[str]) -> str:
+    """How a run was started, without the places (--out, --address) that mean nothing on another machine."""
+    kept, rest = [Path(words[0]).name], iter(words[1:])
+    for word in rest:
+        if word in ("--out", "--address"):
+            next(rest, None)
+        elif not word.startswith(("--out=", "--address=")):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 @app.command()
@@ -264,11 +279,9 @@ def doctor() -> None:
     import torch
 
     from rostra.engine.datasets import MIRROR_VARIABLE, cache_folder, find
-    from rostra.engine.runtime import versions
+    from rostra.engine.runtime import cores, versions
 
-    typer.echo(
-        f"python    {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    )
+    typer.echo(f"python    {platform.python_version()} on {platform.system()} {platform.machine()}, {cores()} cores")
     for package, version in versions().items():
         if package != "python":
             typer.echo(f"{package:<13} {version}")
@@ -292,6 +305,8 @@ def main() -> None:
     """Run the command line. Wrong input: one line on standard error and status 2."""
     try:
         status = typer.main.get_command(app).main(standalone_mode=False)
+        if status == CTRL_C:
+            raise KeyboardInterrupt
         sys.exit(status if isinstance(status, int) else 0)
     except typer.TyperException as error:
         _stop(_one_line(error.format_message()), 2)
@@ -300,7 +315,7 @@ def main() -> None:
     except JobError as error:
         _stop(_one_line(str(error)), 1)
     except (KeyboardInterrupt, typer.Abort):
-        _stop("interrupted; finished work is kept, the same command goes on", 1)
+        _stop(_interrupted(sys.argv), 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -313,6 +328,14 @@ def main() -> None:
         _stop(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}", 2)
     except Exception as error:
         _stop(f"unexpected {type(error).__name__}: {_one_line(str(error))} (ROSTRA_DEBUG=1 shows where)", 1)
+
+
+def _interrupted(words: list[str]) -> str:
+    """What Ctrl-C leaves: only ``rostra reproduce`` keeps what was finished."""
+    if words[1:2] != ["reproduce"]:
+        return "stopped"
+    again = "the same command without --fresh" if "--fresh" in words else "the same command"
+    return f"stopped; finished work is kept, {again} goes on"
 
 
 def _one_line(text: str) -> str:

@@ -4,6 +4,7 @@ import json
 import pickletools
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 
@@ -57,6 +58,22 @@ def test_views_and_tensors_with_gradients_are_saved_by_value(tmp_path):
     tensors = {"t": TENSORS["weight"].T, "p": torch.nn.Parameter(torch.ones(2)), "part": TENSORS["weight"][:, 1]}
     save_checkpoint(tmp_path / "model", "toy", tensors, {})
     check_same(tmp_path / "model", {name: tensor.detach() for name, tensor in tensors.items()}, {})
+
+
+def test_numpy_numbers_and_arrays_are_saved_as_pythons(tmp_path):
+    content = {"rows": np.int64(3), "lr": np.float32(0.5), "grid": np.arange(3)}
+    save_checkpoint(tmp_path / "model", "toy", TENSORS, content)
+    check_same(tmp_path / "model", content={"rows": 3, "lr": 0.5, "grid": [0, 1, 2]})
+
+
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), np.array([np.inf])], ids=repr)
+def test_content_that_json_cannot_hold_leaves_the_folder_as_it_was(tmp_path, model, value):
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    for folder in (model, tmp_path / "new"):
+        with pytest.raises((TypeError, ValueError)):
+            save_checkpoint(folder, "toy", {"other": torch.ones(3)}, {"value": value})
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_saving_again_replaces_the_old_checkpoint_and_leaves_two_files(model):

@@ -132,7 +132,7 @@ def test_a_trial_that_fails_is_tried_again_and_the_others_go_on(cluster, tmp_pat
     trials = make_trials(
         tmp_path, seeds=range(4), **{"good.0": ("raise", 1), "good.1": ("raise", 99), "good.2": ("kill", 99)}
     )
-    rows, attempts, failed = run(cluster, trials, workers=1)
+    rows, attempts, failed = run(cluster, trials)
     assert rows == expected(0, 3)
     assert sorted(failed) == [1, 2]
     assert [seed for seed, _ in sorted(attempts)] == [0, 1, 1, 2, 2, 2, 2]
@@ -208,7 +208,7 @@ def test_a_driver_that_was_killed_goes_on_and_repeats_no_finished_trial(cluster,
 def test_libraries_use_the_threads_of_the_trial_and_nodes_need_no_shared_folder(cluster, tmp_path):
     """Where the driver's folder is out of reach, a node keeps networks in a folder of its own."""
     folder = tmp_path / "elsewhere" / "networks"
-    rows, attempts, _ = run(cluster, make_trials(folder, toy.count_threads, seeds=[0]))
+    rows, attempts, _ = run(cluster, make_trials(folder, toy.count_threads, seeds=[0]), workers=1)
     assert attempts == []
     assert rows[0] == [{"seed": 0, "threads": 1}]
     assert not folder.parent.exists()

@@ -52,12 +52,16 @@ CLAIMS = [
     toy.make_claim("holding", statement="It holds.", note="Mind the gap.", figure=draw),
     toy.make_claim("failing", statement="It fails.", comparisons=(Superiority("bad", over="good", metric="score"),)),
     toy.make_claim("open", statement="It is open.", comparisons=(Threshold("good", metric="score", bound=1.0),)),
+    toy.make_claim(
+        "agreeing",
+        comparisons=(Equivalence("good", to="bad", metric="cost", margin=0.5),),
+    ),
     toy.make_claim("nasty", statement=NASTY, source=NASTY, note=NASTY, paper={}),
     toy.make_claim(
         "other_kinds",
         comparisons=(
             NonInferiority("good", to="bad", metric="score", margin=0.5),
-            Equivalence("good", to="bad", metric="cost", margin=0.5),
+            Equivalence("good", to="bad", metric="score", margin=1.5),
             Threshold("bad", metric="score", bound=0.5, lower_is_better=True),
             Law("good", metric="cost", value=1.0, tolerance=0.0),
         ),
@@ -121,6 +125,7 @@ def test_the_scoreboard_gives_each_claim_its_own_verdict(text):
         ("other_kinds", "laptop"): "holds",
         ("troubled", "laptop"): "inconclusive",
         ("absent", "laptop"): "inconclusive",
+        ("agreeing", "laptop"): "inconclusive",
     }
 
 
@@ -130,6 +135,10 @@ def test_notes_numbers_of_the_paper_and_failed_runs_are_said(page):
     assert "no number" in page.text
     assert "Runs that did not finish: good 1" in page.text
     assert "claim's own figure" in page.text
+
+
+def test_where_all_values_are_equal_the_page_says_that_there_is_no_interval(page):
+    assert "no interval all values are equal" in page.text
 
 
 def test_how_to_run_each_claim_again_is_said(page):

@@ -75,7 +75,7 @@ def test_evidence_has_the_fields_of_the_contract(tmp_path):
     comparisons = (
         GOOD_OVER_BAD,
         NonInferiority("good", to="bad", metric="score", margin=0.5),
-        Equivalence("good", to="bad", metric="cost", margin=0.5),
+        Equivalence("good", to="bad", metric="score", margin=1.5),
         Threshold("bad", metric="score", bound=0.5, lower_is_better=True),
         Law("good", metric="cost", value=1.0, tolerance=0.0),
     )
@@ -85,7 +85,7 @@ def test_evidence_has_the_fields_of_the_contract(tmp_path):
     assert document["verdict"] == "holds"
     assert document["command"] == "rostra reproduce toy"
     assert document["paper"] == {"good": 0.9}
-    assert [comparison["margin"] for comparison in document["comparisons"]] == [None, 0.5, 0.5, None, 0.0]
+    assert [comparison["margin"] for comparison in document["comparisons"]] == [None, 0.5, 1.5, None, 0.0]
     assert all(comparison["effect"] >= 0 for comparison in document["comparisons"])
     assert document["arms"]["good"]["seeds"] == 6
     assert {**toy.SETTINGS, "seeds": 6}.items() <= document["settings"].items()
@@ -209,6 +209,46 @@ def test_fewer_seeds_later_run_nothing(tmp_path):
     document = run(tmp_path, toy.make_claim(), seeds=5)["better"]
     assert document["arms"]["good"]["seeds"] == 5
     assert set(marks(tmp_path).values()) == {1}
+
+
+def rewrite_provenance(out, count, **changes):
+    """Make the first rows of a store look as if another commit or device had made them."""
+    records = stored(out)
+    for record in records[:count]:
+        record["provenance"] |= changes
+    (out / "rows" / "toy.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"commit": "0123456789" * 4}, "by commit 0123456"),
+        ({"commit": "0123456789" * 4 + "-dirty"}, "by commit 0123456-dirty"),
+        ({"commit": "0" * 40, "device": "cuda"}, "by commit 0000000 on cuda"),
+        ({"device": "cuda"}, "on cuda"),
+    ],
+)
+def test_rows_of_another_commit_or_device_are_announced_once_a_claim(tmp_path, changes, words):
+    """Whether a run adds to them or only reads them; the evidence lists every commit and device."""
+    run(tmp_path, toy.make_claim())
+    rewrite_provenance(tmp_path, 4, **changes)
+    for seeds, total in ((6, 12), (8, 16)):
+        said = []
+        document = run(tmp_path, toy.make_claim(), seeds=seeds, announce=said.append)["better"]
+        assert said == [
+            f"toy.better: 4 of {total} rows were made {words}; --fresh makes them anew",
+            "toy.better: holds",
+        ]
+        for name, value in changes.items():
+            assert value in document[name]
+            assert len(document[name]) == 2
+
+
+def test_rows_of_this_commit_and_device_are_not_announced(tmp_path):
+    said = []
+    for _ in range(2):
+        run(tmp_path, toy.make_claim(), announce=said.append)
+    assert said == ["toy.better: holds"] * 2
 
 
 def test_fresh_runs_everything_again(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -28,6 +28,11 @@ def by_seed(values):
 
 def around(centre, noise=AROUND_ZERO):
     return by_seed(centre + v for v in noise)
+
+
+def same_interval(found, expected):
+    """Equal up to rounding, or neither is there."""
+    return found == (None if expected is None else pytest.approx(expected, abs=1e-9))
 
 
 def difference(kind, first, second, **options):
@@ -74,15 +79,49 @@ def test_one_value_has_no_interval():
 
 
 @pytest.mark.parametrize("count", [2, 10, 30])
-def test_equal_values_have_an_interval_of_no_width(count):
-    found = estimate(np.full(count, 0.3))
-    assert found.interval == pytest.approx((0.3, 0.3))
+@pytest.mark.parametrize("values", [[0.3], [0.1 + 0.2, 0.3]], ids=["equal", "equal up to rounding"])
+def test_equal_values_have_no_interval(count, values):
+    """That they agree does not tell how far the next one may lie."""
+    found = estimate(np.resize(values, count))
+    assert found.mean == pytest.approx(0.3)
+    assert (found.interval, found.method) == (None, "none: all values are equal")
 
 
-def test_values_equal_up_to_rounding_give_a_narrow_interval_and_no_warning():
-    """Ten accuracies of 0.3 summed in another order differ in the last bit; that is no reason to warn."""
-    values = np.array([0.1 + 0.2, 0.3] * 5)
-    assert estimate(values).interval == pytest.approx((0.3, 0.3))
+@pytest.mark.parametrize("ones", [0, 1, 12, 29, 30])
+def test_a_share_of_successes_has_the_exact_binomial_interval(ones):
+    """Clopper and Pearson: quantiles of beta distributions; all or none still leave room."""
+    found = estimate(np.array([1.0] * ones + [0.0] * (30 - ones)))
+    low = stats.beta.ppf(0.025, ones, 31 - ones) if ones else 0.0
+    high = stats.beta.ppf(0.975, ones + 1, 30 - ones) if ones < 30 else 1.0
+    assert found.interval == pytest.approx((low, high))
+    assert (found.mean, found.method) == (ones / 30, "exact binomial")
+
+
+def test_a_threshold_of_a_share_shifts_the_exact_interval():
+    """Five successes of five: from 0.025 ** (1 / 5) = 0.478 to 1."""
+    found = judge(Threshold("a", metric="m", bound=0.4), {"a": by_seed([1.0] * 5)})
+    assert found.interval == pytest.approx((0.025**0.2 - 0.4, 0.6))
+    assert (found.effect, found.verdict, found.method) == (0.6, "holds", "exact binomial")
+    lower = judge(Threshold("a", metric="m", bound=0.5, lower_is_better=True), {"a": by_seed([0.0] * 5)})
+    assert lower.interval == pytest.approx((0.025**0.2 - 0.5, 0.5))
+    assert lower.verdict == "inconclusive"
+
+
+def test_a_difference_of_shares_is_no_share():
+    """Pairs that differ by 0 or 1 could differ by -1 too, so the binomial interval is none of theirs."""
+    assert difference(Superiority, [1.0] * 6, [0.0, 0.0, 1.0] * 2).method == "Student's t"
+
+
+def test_resamples_too_degenerate_for_the_bootstrap_fall_back_to_t():
+    """The cubes of such small values underflow, and SciPy's interval is nan."""
+    rng = np.random.default_rng(6)
+    first, second = 1e-120 * rng.normal(size=(2, 30))
+    found = estimate(first)
+    assert found.method == "Student's t"
+    assert found.interval == tuple(stats.ttest_1samp(first, 0.0).confidence_interval(0.95))
+    found = difference(Superiority, first, second, paired=False)
+    assert found.method == "Welch's t"
+    assert found.interval == tuple(stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95))
 
 
 def test_an_arm_of_equal_values_can_be_compared_unpaired_without_a_warning():
@@ -167,15 +206,28 @@ class TestIntervalComparisons:
                 judge(comparison, {"a": values, "b": around(0.0)})
 
 
-def test_the_margin_itself_is_not_inside_the_margin():
-    """Every pair differs by exactly the margin: not less than it."""
-    margins = [0.5] * 5
-    assert difference(Equivalence, margins, [0.0] * 5, margin=0.5).verdict == "fails"
-    assert difference(NonInferiority, [0.0] * 5, margins, margin=0.5).verdict == "fails"
+def test_the_bound_itself_is_not_beyond_the_bound():
+    """A share of 1, whose interval ends at 1, does not lie above 1."""
+    assert judge(Threshold("a", metric="m", bound=1.0), {"a": by_seed([1.0] * 5)}).verdict == "fails"
+    below_zero = Threshold("a", metric="m", bound=0.0, lower_is_better=True)
+    assert judge(below_zero, {"a": by_seed([0.0] * 5)}).verdict == "fails"
 
 
-def test_arms_that_are_equal_are_not_superior():
-    assert difference(Superiority, [1.0] * 5, [1.0] * 5).verdict == "fails"
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("value", [1.0, 0.1])
+def test_arms_whose_seeds_all_agree_are_not_compared(paired, value):
+    """Better, equal or within the margin in each of five seeds: no interval says how surely."""
+    for kind, margin in ((Superiority, {}), (NonInferiority, {"margin": 0.5}), (Equivalence, {"margin": 0.5})):
+        for other in (0.0, value):
+            found = difference(kind, [value] * 5, [other] * 5, paired=paired, **margin)
+            assert (found.verdict, found.interval) == ("inconclusive", None)
+            assert found.method == "none: all values are equal"
+
+
+def test_a_threshold_of_equal_values_is_inconclusive():
+    found = judge(Threshold("a", metric="m", bound=0.1), {"a": by_seed([0.3] * 5)})
+    assert (found.verdict, found.interval) == ("inconclusive", None)
+    assert found.effect == pytest.approx(0.2)
 
 
 def test_a_law_holds_only_if_every_value_obeys_it():
@@ -220,8 +272,8 @@ def test_swapping_the_arms_of_a_superiority_turns_it_round(pairs, paired):
     there = difference(Superiority, first, second, paired=paired)
     back = difference(Superiority, second, first, paired=paired)
     assert back.effect == pytest.approx(-there.effect, abs=1e-9)
-    assert back.interval == pytest.approx((-there.interval[1], -there.interval[0]), abs=1e-9)
-    if not there.interval[0] <= 0 <= there.interval[1]:
+    assert same_interval(back.interval, there.interval and (-there.interval[1], -there.interval[0]))
+    if there.interval and not there.interval[0] <= 0 <= there.interval[1]:
         assert back.verdict == {"holds": "fails", "fails": "holds", "inconclusive": "inconclusive"}[there.verdict]
 
 
@@ -240,15 +292,16 @@ def test_shifting_both_arms_changes_nothing(pairs, paired, shift):
         here = difference(kind, first, second, paired=paired, **margin)
         there = difference(kind, [v + shift for v in first], [v + shift for v in second], paired=paired, **margin)
         assert there.effect == pytest.approx(here.effect, abs=1e-9)
-        assert there.interval == pytest.approx(here.interval, abs=1e-9)
+        assert same_interval(there.interval, here.interval)
 
 
 @given(st.lists(tenths, min_size=2, max_size=BOOTSTRAP_FROM - 1), st.integers(-100, 100))
 def test_shifting_the_values_and_the_bound_changes_nothing(values, shift):
+    assume(not {0.0, 1.0}.issuperset(values) and not {0.0, 1.0}.issuperset(v + shift for v in values))
     here = judge(Threshold("a", metric="m", bound=0.5), {"a": by_seed(values)})
     there = judge(Threshold("a", metric="m", bound=0.5 + shift), {"a": by_seed(v + shift for v in values)})
     assert there.effect == pytest.approx(here.effect, abs=1e-9)
-    assert there.interval == pytest.approx(here.interval, abs=1e-9)
+    assert same_interval(there.interval, here.interval)
 
 
 @given(pairs, st.booleans())
@@ -264,6 +317,9 @@ def test_the_sign_of_the_effect_says_whom_it_favours(pairs, lower):
 def test_a_decided_verdict_is_never_the_one_that_the_effect_contradicts(pairs, paired):
     first, second = zip(*pairs, strict=True)
     found = difference(Superiority, first, second, paired=paired)
+    if found.interval is None:
+        assert found.verdict == "inconclusive"
+        return
     assert found.interval[0] - 1e-9 <= found.effect <= found.interval[1] + 1e-9
     if found.verdict == "holds":
         assert found.effect > 0

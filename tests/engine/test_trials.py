@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import toy
 
-from rostra.engine.trials import Trial, run_local, run_trial
+from rostra.engine.trials import Trial, _default_workers, run_local, run_trial
 
 
 def make_trials(folder, run=toy.measure_with_trouble, seeds=range(3), **trouble):
@@ -79,6 +80,17 @@ def test_rows_do_not_depend_on_the_number_of_workers(tmp_path):
 
 def test_no_trials_start_no_workers():
     assert run_all([], workers=4) == ({}, [], [])
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "workers"), [("cpu", 1, 3), ("cpu", 2, 1), ("cpu", 8, 1), ("cuda", 1, 1)]
+)
+def test_workers_by_default_share_the_cores_that_the_process_may_use(tmp_path, monkeypatch, device, threads, workers):
+    """A container or taskset may leave three of 64 cores; one GPU holds one trial."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4, 5, 9}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    (trial,) = make_trials(tmp_path, seeds=[0])
+    assert _default_workers(replace(trial, device=device, threads=threads)) == workers
 
 
 def test_stopping_early_stops_the_workers(tmp_path):

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from rostra.engine.claims import Claim, Scale
-from rostra.engine.stats import Superiority
 from rostra.engine.trials import ATTEMPTS, Outcome, run_trial
 
 ARMS = ("good", "bad")
@@ -133,6 +132,8 @@ def run_here(trials, workers, on_failure):
 
 def make_claim(name="better", **changes):
     """A claim that holds: "good" scores 1, "bad" scores 0, with a little noise."""
+    from rostra.engine.stats import Superiority  # loads SciPy, for which workers need not wait
+
     size = {key: changes.pop(key) for key in ("seeds", "chunk", "arms_run") if key in changes}
     settings = {**SETTINGS, **changes.pop("settings", {})}
     scale = Scale(settings, size.get("seeds", 6), size.get("chunk", 1), arms=size.get("arms_run"))

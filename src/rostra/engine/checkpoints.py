@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .files import write_atomically
+from .files import plain, write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,10 +56,11 @@ def save_checkpoint(folder: Path, kind: str, tensors: Mapping[str, "Tensor"], co
         folder: made if it is not there.
         kind: what this is, such as "vcnet"; loading asks for the same kind.
         tensors: written as safetensors.
-        content: what JSON can hold.
+        content: what JSON can hold; NumPy numbers and arrays become Python's.
 
     Raises:
         InputError: if the folder holds other files, or cannot be written.
+        TypeError, ValueError: if JSON cannot hold the content; nothing is written then.
     """
     from safetensors.torch import save
 
@@ -74,11 +75,12 @@ def save_checkpoint(folder: Path, kind: str, tensors: Mapping[str, "Tensor"], co
         "sha256": digest,
         "content": content,
     }
+    text = json.dumps(document, indent=1, allow_nan=False, default=plain)
     folder.mkdir(parents=True, exist_ok=True)
     with write_atomically(folder / tensor_file) as temporary:
         temporary.write_bytes(data)
     with write_atomically(folder / DOCUMENT) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, allow_nan=False))
+        temporary.write_text(text)
     for stale in folder.glob("tensors-*.safetensors"):
         if stale.name != tensor_file:
             stale.unlink()

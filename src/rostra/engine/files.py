@@ -1,12 +1,13 @@
 """Files that are either whole or absent."""
 
-__all__ = ["write_atomically", "writable"]
+__all__ = ["plain", "write_atomically", "writable"]
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -43,3 +44,14 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """A NumPy number or array as Python's: the ``default`` of ``json.dumps``.
+
+    Raises:
+        TypeError: for anything else, which JSON cannot hold.
+    """
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"JSON cannot hold a {type(value).__name__}")
+    return value.tolist()

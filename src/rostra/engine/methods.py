@@ -5,8 +5,9 @@ __all__ = ["Method", "command_name", "installed", "submodule"]
 import functools
 import importlib
 import importlib.util
+import sys
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from .errors import InputError
@@ -37,10 +38,33 @@ def installed() -> dict[str, ModuleType]:
 
     The entry point names a package whose ``METHOD`` is a :class:`Method`, with submodules
     ``commands`` (``app``, a typer application), ``claims`` (``CLAIMS``) and, if it needs data,
-    ``data`` (``DATASETS``).
+    ``data`` (``DATASETS``). A plug-in that cannot be imported, or whose name is taken, is skipped with a
+    warning on standard error.
     """
-    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    return {point.name: point.load() for point in points}
+    found: dict[str, ModuleType] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, not _ours(point))):
+        if _ours(point):
+            found[point.name] = point.load()
+        elif point.name in found:
+            _warn(point, f"{found[point.name].__name__} has that name")
+        else:
+            try:
+                module = point.load()
+                _ = module.METHOD
+            except Exception as error:  # whatever a stranger's code raises
+                _warn(point, f"{type(error).__name__}: {error}")
+            else:
+                found[point.name] = module
+    return found
+
+
+def _ours(point: EntryPoint) -> bool:
+    return point.value.startswith("rostra.methods.")
+
+
+def _warn(point: EntryPoint, reason: str) -> None:
+    line = f"warning: plug-in '{point.name}' ({point.value}) is left out ({' '.join(reason.split())})"
+    print(line, file=sys.stderr)
 
 
 def submodule(method: str, name: str) -> ModuleType | None:

@@ -19,8 +19,8 @@ def number(value: float | None) -> str:
 
 
 def interval(bounds: Sequence[float] | None) -> str:
-    """ "low to high", or that there are too few seeds for one."""
-    return "too few seeds" if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
+    """ "low to high", or that there is none: too few seeds, or seeds that all give the same."""
+    return "no interval" if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
 
 
 def duration(seconds: float) -> str:

@@ -18,6 +18,7 @@ from .errors import InputError
 from .files import write_atomically
 from .progress import progress
 from .results import ResultStore, row_key
+from .runtime import commit
 from .stats import Comparison, Judgement, estimate, judge
 from .trials import Outcome, Trial, run_local
 
@@ -80,11 +81,12 @@ def reproduce(
         seeds: number of seeds instead of the scale's own.
         executor: a name in ``EXECUTORS``.
         address: of the Ray cluster, for the executor "ray"; see :func:`~rostra.engine.cluster.run_ray`.
-        workers: trials at a time; None means as many as there are cores for.
+        workers: trials at a time; None means as many as there are cores for, and one on a GPU.
         device: torch device of the trials.
         fresh: set earlier results aside first.
         command: how the run was started, for the evidence.
-        announce: called with one line for every claim that is concluded and every failed attempt.
+        announce: called with one line for every claim that is concluded, for one that rests on rows of
+            another commit or device, and for every failed attempt.
 
     Returns:
         The evidence of every claim, in order.
@@ -106,7 +108,10 @@ def reproduce(
         def conclude() -> None:
             for number, (method, claim, size) in enumerate(plan):
                 if not pending[number] and number not in evidence:
-                    evidence[number] = _conclude(method, claim, scale, size, store, command)
+                    records = _records_of(method, claim, size, store)
+                    if others := _made_elsewhere(records, device):
+                        announce(f"{method}.{claim.name}: {others}; --fresh makes them anew")
+                    evidence[number] = _conclude(method, claim, scale, size, records, out, command)
                     announce(f"{method}.{claim.name}: {evidence[number]['verdict']}")
 
         conclude()
@@ -221,16 +226,53 @@ def _records(trial: Trial, keys: Mapping[int, str], outcome: Outcome) -> Iterato
         }
 
 
-def _conclude(method: str, claim: Claim, scale: str, size: Scale, store: ResultStore, command: str) -> Evidence:
-    """Judge a claim by the rows in the store; write its evidence and its figure."""
-    records: list[dict[str, Any]] = []
-    rows: dict[str, list[Row]] = {}
-    for arm in size.arms or claim.arms:
-        found = [
-            record for seed in range(size.seeds) for record in store.rows(_key(method, claim, arm, size.settings, seed))
-        ]
-        records += found
-        rows[arm] = [record["row"] for record in found]
+def _records_of(method: str, claim: Claim, size: Scale, store: ResultStore) -> list[dict[str, Any]]:
+    """What the store holds of a claim, by arm and seed."""
+    return [
+        record
+        for arm in size.arms or claim.arms
+        for seed in range(size.seeds)
+        for record in store.rows(_key(method, claim, arm, size.settings, seed))
+    ]
+
+
+def _made_elsewhere(records: Sequence[Mapping[str, Any]], device: str) -> str:
+    """How many rows another commit or device made than this run's, in words; "" if none."""
+    places: list[str] = []
+    count = 0
+    for made in (record["provenance"] for record in records):
+        place = []
+        if made["commit"] != commit():
+            place.append(f"by {_short(made['commit'])}")
+        if made["device"] != device and device != "auto":  # what "auto" means, the nodes of a cluster know
+            place.append(f"on {made['device']}")
+        count += bool(place)
+        if place and " ".join(place) not in places:
+            places.append(" ".join(place))
+    return f"{count} of {len(records)} rows were made {' or '.join(places)}" if count else ""
+
+
+def _short(commit: str | None) -> str:
+    """A commit as people write it; what was changed in it since stays marked."""
+    if commit is None:
+        return "an unknown commit"
+    name, dash, changed = commit.partition("-")
+    return f"commit {name[:7]}{dash}{changed}"
+
+
+def _conclude(
+    method: str,
+    claim: Claim,
+    scale: str,
+    size: Scale,
+    records: Sequence[Mapping[str, Any]],
+    out: Path,
+    command: str,
+) -> Evidence:
+    """Judge a claim by its rows; write its evidence and its figure."""
+    rows: dict[str, list[Row]] = {
+        arm: [record["row"] for record in records if record["arm"] == arm] for arm in size.arms or claim.arms
+    }
     missing = {arm: size.seeds - len({row["seed"] for row in rows[arm]}) for arm in rows}
     comparisons, verdicts = [], []
     for comparison in claim.comparisons:
@@ -267,12 +309,12 @@ def _conclude(method: str, claim: Claim, scale: str, size: Scale, store: ResultS
         "command": command,
     }
     name = f"{method}.{claim.name}.{scale}"
-    with write_atomically(store.folder / "results" / f"{name}.json") as temporary:
+    with write_atomically(out / "results" / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(evidence, indent=1, allow_nan=False) + "\n")
     if claim.figure is not None and all(rows.values()):
         from .plots import save_svg
 
-        with write_atomically(store.folder / "figures" / f"{name}.svg") as temporary:
+        with write_atomically(out / "figures" / f"{name}.svg") as temporary:
             save_svg(claim.figure(rows), temporary)
     return evidence
 

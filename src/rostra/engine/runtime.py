@@ -1,6 +1,6 @@
 """Devices, threads, and what a result must say about where it came from."""
 
-__all__ = ["commit", "keep_freed_memory", "peak_memory_mb", "resolve_device", "set_threads", "versions"]
+__all__ = ["commit", "cores", "keep_freed_memory", "peak_memory_mb", "resolve_device", "set_threads", "versions"]
 
 import functools
 import os
@@ -23,7 +23,7 @@ def resolve_device(name: str | None) -> "torch.device":
     """The torch device of that name; None or "auto" takes CUDA where there is one, else the CPU.
 
     Raises:
-        InputError: if the device is not known or not there.
+        InputError: if the device is not known, not there, or without float64.
     """
     import torch
 
@@ -31,11 +31,16 @@ def resolve_device(name: str | None) -> "torch.device":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.empty(0, device=device, dtype=torch.float64)  # which Apple's MPS lacks, and the methods use
     except Exception as error:  # torch raises RuntimeError or AssertionError, by backend
         reason = str(error).splitlines()[0]
         raise InputError(f"device '{name}' cannot be used ({reason}); 'cpu' always works") from None
     return device
+
+
+def cores() -> int:
+    """Cores that this process may run on, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(threads: int | None) -> None:

@@ -1,8 +1,9 @@
 """Comparisons: what a claim says of its arms, and the statistics that decide whether it is so.
 
 Every effect is positive where it favours the claim. Intervals: Student's t below 20 values (the
-percentile bootstrap is far too narrow there), the BCa bootstrap from 20 on. A verdict that an
-interval decides needs 5 values.
+percentile bootstrap is far too narrow there), the BCa bootstrap from 20 on; the exact binomial
+interval where all values of an arm are 0 or 1. Other values that are all equal have no interval:
+they do not tell how far the next one may lie. A verdict that an interval decides needs 5 values.
 """
 
 __all__ = [
@@ -19,10 +20,9 @@ __all__ = [
 ]
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ Values = Mapping[int, float]
 LEVEL = 0.95
 BOOTSTRAP_FROM = 20
 ENOUGH = 5
+ROUNDING = 1e-12
+"""Values whose spread is this share of their size, or less, count as equal."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ Comparison = Superiority | NonInferiority | Equivalence | Threshold | Law
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its interval; the interval is None where there are too few values for one."""
+    """A mean and its interval; None where the values give none, and ``method`` says why."""
 
     mean: float
     interval: tuple[float, float] | None
@@ -110,8 +112,8 @@ class Judgement:
 
     Attributes:
         effect: positive favours the claim; in the metric's units.
-        interval: of the effect; None where there are too few values for one.
-        method: how the interval was made.
+        interval: of the effect; None where the values give none.
+        method: how the interval was made, or why there is none.
         verdict: "holds", "fails" or "inconclusive".
         count: number of values (of pairs, where paired) behind the effect.
     """
@@ -124,25 +126,30 @@ class Judgement:
 
 
 def estimate(values: NDArray[np.float64]) -> Estimate:
-    """Mean with a 95 % interval.
+    """Mean with a 95 % interval; of values that are all 0 or 1, the exact (Clopper-Pearson) one of their share.
 
     Raises:
         ValueError: if there is no value, or one is not finite (a failed run is never averaged over).
     """
     _check_finite(values)
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Estimate(mean, None, "none: one value", len(values))
-    if np.ptp(values) == 0:
-        return Estimate(mean, (mean, mean), "all values are equal", len(values))
-    if len(values) < BOOTSTRAP_FROM:
-        with _quiet_about_equal_values():
-            interval = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
-        return Estimate(mean, (float(interval.low), float(interval.high)), "Student's t", len(values))
-    resampled = stats.bootstrap(
-        (values,), np.mean, confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return Estimate(mean, (float(resampled.low), float(resampled.high)), "BCa bootstrap", len(values))
+    count = len(values)
+    if count >= 2 and np.isin(values, (0.0, 1.0)).all():
+        share = stats.binomtest(int(values.sum()), count).proportion_ci(LEVEL, method="exact")
+        return Estimate(float(values.mean()), (float(share.low), float(share.high)), "exact binomial", count)
+    return _estimate_mean(values, values)
+
+
+def _estimate_mean(values: NDArray[np.float64], made_from: NDArray[np.float64]) -> Estimate:
+    """Mean with an interval; ``made_from``: the numbers whose size sets the rounding error of the values."""
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return Estimate(mean, None, "none: one value", count)
+    if _all_equal(values, made_from):
+        return Estimate(mean, None, "none: all values are equal", count)
+    if count >= BOOTSTRAP_FROM and (interval := _bootstrap((values,), np.mean)):
+        return Estimate(mean, interval, "BCa bootstrap", count)
+    students = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
+    return Estimate(mean, (float(students.low), float(students.high)), "Student's t", count)
 
 
 def _estimate_difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Estimate:
@@ -152,28 +159,35 @@ def _estimate_difference(first: NDArray[np.float64], second: NDArray[np.float64]
     difference, count = float(first.mean() - second.mean()), min(len(first), len(second))
     if count < 2:
         return Estimate(difference, None, "none: one value", count)
-    if np.ptp(first) == 0 and np.ptp(second) == 0:
-        return Estimate(difference, (difference, difference), "all values are equal", count)
-    if count < BOOTSTRAP_FROM:
-        with _quiet_about_equal_values():
-            interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
-        return Estimate(difference, (float(interval.low), float(interval.high)), "Welch's t", count)
+    if _all_equal(first, first) and _all_equal(second, second):
+        return Estimate(difference, None, "none: all values are equal", count)
 
     def statistic(a: NDArray[np.float64], b: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
         return np.asarray(a.mean(axis=axis) - b.mean(axis=axis))
 
-    resampled = stats.bootstrap(
-        (first, second), statistic, confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return Estimate(difference, (float(resampled.low), float(resampled.high)), "BCa bootstrap", count)
-
-
-@contextmanager
-def _quiet_about_equal_values() -> Iterator[None]:
-    """SciPy warns of values that are equal up to rounding; their interval is narrow, and right."""
+    if count >= BOOTSTRAP_FROM and (interval := _bootstrap((first, second), statistic)):
+        return Estimate(difference, interval, "BCa bootstrap", count)
     with warnings.catch_warnings():
+        # One of the groups may hold equal values, of which SciPy warns.
         warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
-        yield
+        welchs = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
+    return Estimate(difference, (float(welchs.low), float(welchs.high)), "Welch's t", count)
+
+
+def _bootstrap(samples: Sequence[NDArray[np.float64]], statistic: Callable[..., Any]) -> tuple[float, float] | None:
+    """The BCa interval; None where the resamples are too degenerate for one."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            samples, statistic, confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(0)
+        ).confidence_interval
+    interval = float(found.low), float(found.high)
+    return interval if np.isfinite(interval).all() else None
+
+
+def _all_equal(values: NDArray[np.float64], made_from: NDArray[np.float64]) -> bool:
+    """Whether values are the same up to rounding."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(made_from).max())
 
 
 def _check_finite(values: NDArray[np.float64]) -> None:
@@ -204,8 +218,7 @@ def judge(comparison: Comparison, metrics: Mapping[str, Values]) -> Judgement:
             result = _difference(metrics[arm], metrics[to], paired, 1.0)
             return _decide(result, above=-margin, below=margin)
         case Threshold(arm, _, bound, lower_is_better):
-            values = _array(metrics[arm]) - bound
-            return _decide(estimate(-values if lower_is_better else values), above=0.0)
+            return _decide(_beyond(estimate(_array(metrics[arm])), bound, lower_is_better), above=0.0)
         case Law(arm, _, value, tolerance):
             values = _array(metrics[arm])
             _check_finite(values)
@@ -225,7 +238,19 @@ def _difference(first: Values, second: Values, paired: bool, sign: float) -> Est
     if not paired:
         return _estimate_difference(sign * _array(first), sign * _array(second))
     shared = sorted(first.keys() & second.keys())
-    return estimate(np.array([sign * (first[seed] - second[seed]) for seed in shared], dtype=float))
+    pairs = np.array([(first[seed], second[seed]) for seed in shared], dtype=float).reshape(-1, 2)
+    _check_finite(differences := sign * (pairs[:, 0] - pairs[:, 1]))
+    return _estimate_mean(differences, pairs)
+
+
+def _beyond(result: Estimate, bound: float, lower_is_better: bool) -> Estimate:
+    """How far a mean lies beyond a bound, on the claimed side."""
+    sign = -1.0 if lower_is_better else 1.0
+    interval = result.interval
+    if interval is not None:
+        low, high = sorted(sign * (end - bound) for end in interval)
+        interval = low, high
+    return replace(result, mean=sign * (result.mean - bound), interval=interval)
 
 
 def _decide(result: Estimate, *, above: float, below: float = float("inf")) -> Judgement:

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from .claims import Context, Row
+from .files import plain
 from .progress import silence
-from .runtime import commit, peak_memory_mb, set_threads, versions
+from .runtime import commit, cores, peak_memory_mb, set_threads, versions
 
 ATTEMPTS = 2
 
@@ -64,7 +65,7 @@ def run_trial(trial: Trial) -> Outcome:
     try:
         found = [dict(row) for row in trial.run(trial.settings, trial.arm, trial.seeds, context)]
         # What is stored is JSON; a value that it cannot hold, NaN included, is a failure of this trial.
-        rows: list[Row] = json.loads(json.dumps(found, default=_plain, allow_nan=False))
+        rows: list[Row] = json.loads(json.dumps(found, default=plain, allow_nan=False))
         seeds = {row["seed"] for row in rows}
         if seeds != set(trial.seeds):
             raise ValueError(f"rows of the seeds {sorted(seeds)}, expected {list(trial.seeds)}")
@@ -81,11 +82,6 @@ def run_trial(trial: Trial) -> Outcome:
         "data": context.data,
     }
     return Outcome(rows, provenance)
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy number or array as Python's."""
-    return value.tolist()
 
 
 def _work(connection: Connection, threads: int) -> None:
@@ -125,6 +121,11 @@ class _Worker:
         self.process.join()
 
 
+def _default_workers(trial: Trial) -> int:
+    """As many as keep the cores busy; one where the trials would share a GPU and its memory."""
+    return 1 if trial.device.startswith("cuda") else max(1, cores() // trial.threads)
+
+
 def run_local(
     trials: Sequence[Trial], workers: int | None, on_failure: Callable[[Trial, str], None]
 ) -> Iterator[tuple[Trial, Outcome]]:
@@ -135,12 +136,12 @@ def run_local(
 
     Args:
         trials: what to run, in this order; all with the same number of threads.
-        workers: processes at a time; None means one a core (over the trial's threads).
+        workers: processes at a time; None means one a core (over the trial's threads), and one on a GPU.
         on_failure: called for every attempt that failed, with the reason.
     """
     if not trials:
         return
-    workers = workers or max(1, (os.cpu_count() or 1) // trials[0].threads)
+    workers = workers or _default_workers(trials[0])
     waiting = [(trial, 1) for trial in reversed(trials)]
     idle = [_Worker(trials[0].threads) for _ in range(min(workers, len(trials)))]
     busy: dict[Connection, tuple[_Worker, Trial, int]] = {}

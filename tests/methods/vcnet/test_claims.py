@@ -86,7 +86,7 @@ def test_classical_arms_are_measured_on_the_same_data(arm):
 
 def test_coverage_counts_the_quartiles_that_a_band_holds():
     """Shares of three doses; simultaneous is all or nothing, for the bootstrap only."""
-    settings = {"n_train": 80, "epochs": 10, "refits": 3}
+    settings = {"n_train": 80, "epochs": 10, "refits": 39}
     context = Context("cpu", Path("unused"))
     (bootstrap,) = band_coverage(settings, "bootstrap", [0], context)
     (influence,) = band_coverage(settings, "influence", [0], context)

@@ -132,7 +132,7 @@ def test_bad_tables_are_refused_and_leave_nothing(rostra, trial_csv, tmp_path):
     assert_refused(fit(rostra, trial_csv, "--impute", "mean"), "impute must be 'median'")
     assert_refused(fit(rostra, trial_csv, "--t-range", "low"), "a range is LOW,HIGH")
     assert_refused(fit(rostra, trial_csv, "--device", "abacus"), "device 'abacus' cannot be used")
-    assert_refused(fit(rostra, trial_csv, "--bootstrap", "1"), "n_boot must be at least 2")
+    assert_refused(fit(rostra, trial_csv, "--bootstrap", "1"), "--bootstrap must be 0 (no band) or at least 2, got 1")
     assert_refused(fit(rostra, trial_csv, "--lr", "-1"), "lr must be above 0")
     assert not (tmp_path / "model").exists()
     assert fit(rostra, tmp_path / "holes.csv", *FAST, "--impute", "median").returncode == 0
@@ -184,3 +184,28 @@ def test_help_shows_an_example(rostra):
     for verb in ("fit", "curve"):
         shown = rostra("vcnet", verb, "--help").stdout
         assert f"Example: rostra vcnet {verb}" in " ".join(shown.split())
+
+
+def test_a_preset_keeps_its_own_settings_unless_told(rostra, tmp_path):
+    """Batch size of the preset; a learning rate that is given wins; what a preset fixes is refused."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "y"]).assign(t=rng.uniform(size=120))
+    table.to_csv(tmp_path / "unit.csv", index=False)
+
+    def run(*options):
+        return rostra(
+            "vcnet", "fit", "unit.csv", "--treatment", "t", "--outcome", "y", "--out", "model",
+            "--epochs", "2", "--bootstrap", "0", "--preset", "news", *options,
+        )  # fmt: skip
+
+    assert run("--lr", "0.001").returncode == 0
+    content = json.loads((tmp_path / "model" / "rostra.json").read_text())["content"]
+    assert content["config"]["batch_size"] == 500
+    assert content["config"]["lr"] == 0.001
+    assert_refused(run("--t-scale", "rank"), "--preset news takes doses as they are, in 0 to 1; leave --t-scale out")
+
+
+def test_a_missing_model_leaves_no_folder_behind(rostra, tmp_path):
+    """The model is read before a place for the curve is made."""
+    assert_refused(rostra("vcnet", "curve", "absent", "--out", "new/place/c.csv"), "'absent' does not exist")
+    assert not (tmp_path / "new").exists()

@@ -12,7 +12,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from rostra import DRNetRegressor, TARNetRegressor, TreatmentColumn, VCNetRegressor
 from rostra.engine.errors import InputError
+from rostra.methods.vcnet import curves
 from rostra.methods.vcnet.data import make_confounded, make_simulation
+from rostra.methods.vcnet.estimator import refits_needed
 from rostra.methods.vcnet.kernel import local_linear, select_bandwidth
 
 KINDS = [VCNetRegressor, DRNetRegressor, TARNetRegressor]
@@ -247,8 +249,8 @@ def test_prediction_agrees_with_the_curve_at_one_dose(sample, fitted):
 
 def test_bands_hold_the_curve_and_widen_with_the_level(sample):
     """Lower below upper, nested in the level; the simultaneous band holds the pointwise one's width."""
-    model = VCNetRegressor(**QUICK).fit(sample.X, sample.y, treatment=sample.treatment).fit_bootstrap(12)
-    assert model.n_boot_ == 12
+    model = VCNetRegressor(**QUICK).fit(sample.X, sample.y, treatment=sample.treatment).fit_bootstrap(39)
+    assert model.n_boot_ == 39
     narrow, wide = model.confidence_band(GRID, level=0.5), model.confidence_band(GRID, level=0.95)
     whole = model.confidence_band(GRID, level=0.95, simultaneous=True)
     assert (wide[0] <= narrow[0]).all()
@@ -257,6 +259,42 @@ def test_bands_hold_the_curve_and_widen_with_the_level(sample):
     centre = model.dose_response(GRID)
     np.testing.assert_allclose((whole[0] + whole[1]) / 2, centre, rtol=1e-6)
     assert (whole[1] - whole[0]).mean() > (narrow[1] - narrow[0]).mean()
+
+
+def test_the_pointwise_band_is_the_range_of_39_refits(sample):
+    """At 95 % the tails are at levels 1 / 40: exactly the smallest and the largest of 39 refits."""
+    model = VCNetRegressor(**QUICK).fit(sample.X, sample.y, treatment=sample.treatment).fit_bootstrap(39)
+    counts, refits = model._bootstrap
+    x = model._scaled_x(model._x)
+    estimates = curves.dose_response(refits, model._scale(GRID), x, counts, targeted=True) * model._y_sd + model._y_mean
+    low, high = model.confidence_band(GRID)
+    np.testing.assert_allclose(low, estimates.min(axis=0))
+    np.testing.assert_allclose(high, estimates.max(axis=0))
+
+
+@pytest.mark.parametrize(("level", "refits"), [(0.5, 3), (0.9, 19), (0.95, 39), (0.99, 199)])
+def test_refits_that_a_level_needs(level, refits):
+    """2 / (1 - level) - 1, whole numbers kept whole."""
+    assert refits_needed(level) == refits
+
+
+def test_too_few_refits_for_the_level_are_said(sample):
+    """The band is given, with a warning that names the number that would do."""
+    model = VCNetRegressor(**QUICK).fit(sample.X, sample.y, treatment=sample.treatment).fit_bootstrap(3)
+    with pytest.warns(UserWarning, match="3 refits are too few for a 95% band, which is too narrow; refit 39 times"):
+        model.confidence_band(GRID)
+
+
+def test_curves_of_many_refits_equal_those_of_each_alone(sample):
+    """A copy's curve, targeted or not, does not depend on the copies beside it."""
+    model = VCNetRegressor(**QUICK).fit(sample.X, sample.y, treatment=sample.treatment).fit_bootstrap(3)
+    counts, refits = model._bootstrap
+    x = model._scaled_x(model._x)
+    for targeted in (True, False):
+        together = curves.dose_response(refits, GRID, x, counts, targeted=targeted)
+        for copy in range(3):
+            alone = curves.dose_response(refits.select(copy), GRID, x, counts[copy : copy + 1], targeted=targeted)
+            np.testing.assert_array_equal(together[copy], alone[0])
 
 
 def test_the_influence_band_surrounds_the_doubly_robust_curve(sample):
@@ -312,7 +350,8 @@ def test_a_saved_model_answers_as_before(kind, sample, tmp_path):
     assert loaded.notes_ == {"who": "me"}
     np.testing.assert_array_equal(loaded.dose_response(GRID), model.dose_response(GRID))
     np.testing.assert_array_equal(loaded.dose_response(GRID, estimator="dr"), model.dose_response(GRID, estimator="dr"))
-    np.testing.assert_array_equal(loaded.confidence_band(GRID), model.confidence_band(GRID))
+    band = {"level": 0.5}  # three refits have no 95 % band
+    np.testing.assert_array_equal(loaded.confidence_band(GRID, **band), model.confidence_band(GRID, **band))
     np.testing.assert_array_equal(
         loaded.predict(X, treatment=sample.treatment), model.predict(X, treatment=sample.treatment)
     )

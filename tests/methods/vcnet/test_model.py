@@ -65,7 +65,8 @@ def test_curves_equal_row_by_row_outcomes(model):
     t, x = doses_and_rows()
     grid = np.array([0.0, 0.2, 0.33, 0.5, 0.8, 1.0])
     z = network.features(x)
-    curves = network.outcome_curves(z, torch.from_numpy(config.dose_basis(grid)), torch.from_numpy(grid))
+    layers = network.head_at(torch.from_numpy(config.dose_basis(grid)), torch.from_numpy(grid))
+    curves = network.outcome_curves(z, layers)
     for number, dose in enumerate(grid):
         phi = torch.from_numpy(config.dose_basis(np.full(len(t), dose))).expand(2, -1, -1)
         one_dose = torch.full((2, len(t), 1), dose, dtype=torch.float64)

@@ -72,3 +72,16 @@ def test_equal_weights_are_means(parts):
     torch.testing.assert_close(objective.squared_error(y, mu, equal), ((y - mu) ** 2).mean(1))
     torch.testing.assert_close(objective.density_nll(g, equal), -(g + 1e-6).log().mean(1))
     np.testing.assert_allclose(objective.EPSILON_FLOOR, 1e-6)
+
+
+def test_a_copy_that_diverged_leaves_the_others_alone():
+    """NaN in one copy gives NaN there; the other copy's coefficients are those it has alone."""
+    torch.manual_seed(0)
+    y, mu = torch.randn(2, 30), torch.randn(2, 30)
+    g, spline = torch.rand(2, 30) + 0.1, torch.rand(2, 30, 4)
+    weights = torch.full((2, 30), 1 / 30)
+    alone = objective.targeted_coefficients(y[1:], mu[1:], g[1:], spline[1:], weights[1:], penalty=0.1)
+    mu[0, 3] = torch.nan
+    both = objective.targeted_coefficients(y, mu, g, spline, weights, penalty=0.1)
+    assert both[0].isnan().all()
+    torch.testing.assert_close(both[1], alone[0])

@@ -38,6 +38,8 @@ def test_the_usual_dialects_are_read(tmp_path, delimiter, line_end, encoding):
             f"has {MAX_COLUMNS + 1} columns; at most {MAX_COLUMNS}",
         ),
         ('a,b\n1,"2\n', "not a well-formed CSV"),
+        ("a,b\n1,2,3\n4,5\n", "has rows with more fields than its 2 column names"),
+        ("a,b\n1,2\n4,5,6\n", "Expected 2 fields in line 3, saw 3"),
     ],
 )
 def test_files_that_are_no_table_are_refused(tmp_path, content, message):
@@ -119,3 +121,25 @@ def test_free_text_is_no_category():
     table = pd.DataFrame({"dose": range(60), "y": range(60), "name": [f"n{i}" for i in range(60)]})
     with pytest.raises(InputError, match=r"column 'name' holds 60 different texts; .* --exclude name"):
         split_table(table, treatment="dose", outcome="y")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["1,5", "2", "3,25"], "column 'x' holds numbers with a decimal comma, such as '1,5'; use a point"),
+        ([*map(str, range(20)), "?"], r"column 'x' holds numbers, but row 21 holds '\?'; empty that cell"),
+        ([f"{i} kg" for i in range(20)], "column 'x' holds numbers with a unit, such as '0 kg'; keep the number alone"),
+    ],
+)
+def test_numbers_that_read_as_text_are_no_category(values, message):
+    """One-hot they would be adjusted for as unordered groups, without a word."""
+    table = pd.DataFrame({"t": np.arange(len(values)), "y": 1.0, "x": values})
+    with pytest.raises(InputError, match=message):
+        split_table(table, treatment="t", outcome="y")
+
+
+@pytest.mark.parametrize("values", [["3+", "1", "2"], ["A1", "B2", "A1"], ["2 rooms", "3 rooms", "2 rooms"]])
+def test_short_codes_stay_categories(values):
+    """A few texts are groups, whatever they look like."""
+    table = pd.DataFrame({"t": np.arange(3), "y": 1.0, "x": values})
+    assert split_table(table, treatment="t", outcome="y").X.columns.str.startswith("x=").all()

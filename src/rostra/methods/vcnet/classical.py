@@ -22,8 +22,8 @@ from .propensity import GaussianDensity, GridDensity
 
 Array = NDArray[np.float64]
 
-_CHUNK_ROWS = 200_000
-"""Rows that one call of a regressor's predict gets when a curve is averaged."""
+_CHUNK_NUMBERS = 5_000_000
+"""Numbers in the table that one call of a regressor's predict gets when a curve is averaged."""
 
 
 class GPSRegressor(RegressorMixin, BaseEstimator):
@@ -66,8 +66,13 @@ class GPSRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "_score")
         t = check_doses(t_grid, "t_grid", self._scale, extrapolate=extrapolate)
         x, weights = _sample(self, X)
-        scores = self._score.on_grid(x, t)
-        return np.average(self._polynomial(t[None], scores) @ self._coefficients, axis=0, weights=weights)
+        # One dose at a time: the polynomial of every row at every dose would be six such matrices.
+        return np.array(
+            [
+                np.average(self._polynomial(dose, score) @ self._coefficients, weights=weights)
+                for dose, score in zip(t, self._score.on_grid(x, t).T, strict=True)
+            ]
+        )
 
 
 class SLearner(RegressorMixin, BaseEstimator):
@@ -256,7 +261,7 @@ def _sample(estimator: Any, X: Any) -> tuple[Array, Array | None]:
 
 def _unit_curves(regressor: Any, t: Array, x: Array) -> Array:
     """The regressor's prediction of every row at every dose: (rows, doses)."""
-    size = max(1, _CHUNK_ROWS // len(x))
+    size = max(1, _CHUNK_NUMBERS // (len(x) * (x.shape[1] + 1)))
     parts = []
     for start in range(0, len(t), size):
         doses = t[start : start + size]

@@ -2,12 +2,14 @@
 
 __all__ = ["app"]
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, prepare
+from rostra.engine.errors import InputError
 
 app = typer.Typer(help="VCNet: dose-response curves of a continuous treatment from observational data.")
 
@@ -26,11 +28,11 @@ def fit(
     estimator: Annotated[Estimator, typer.Option(help="Network; -tr: with targeted regularization.")] = "vcnet-tr",
     bootstrap: Annotated[int, typer.Option(min=0, help="Refits for the band; 0: none.")] = 50,
     impute: Annotated[str | None, typer.Option(help="'median' fills missing covariates.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 800,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the rows; default: 800.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; default: chosen on held-out rows.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows a step; default: all.")] = None,
     t_range: Annotated[str | None, typer.Option(help="LOW,HIGH of the dose; default: observed.")] = None,
-    t_scale: Annotated[Literal["minmax", "rank"], typer.Option(help="'rank' suits skewed doses.")] = "minmax",
+    t_scale: Annotated[Literal["minmax", "rank"] | None, typer.Option(help="'rank' suits skewed doses.")] = None,
     preset: Annotated[Preset | None, typer.Option(help="The paper's settings; doses must be in 0 to 1.")] = None,
     device: Device = None,
     seed: Seed = 0,
@@ -49,6 +51,11 @@ def fit(
     from .inputs import parse_range
     from .table import read_table, split_table
 
+    if bootstrap == 1:
+        raise InputError("--bootstrap must be 0 (no band) or at least 2, got 1")
+    fixed = [name for name, value in (("--t-range", t_range), ("--t-scale", t_scale)) if preset and value is not None]
+    if fixed:
+        raise InputError(f"--preset {preset} takes doses as they are, in 0 to 1; leave {fixed[0]} out")
     check_folder(out)
     table = split_table(
         read_table(data),
@@ -64,14 +71,17 @@ def fit(
         "drnet": estimators.DRNetRegressor,
         "tarnet": estimators.TARNetRegressor,
     }
-    settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "random_state": seed, "device": device}
-    if preset:
-        model = kinds[name].from_preset(preset, targeted=suffix == "tr", **settings)
-    else:
-        limits = None if t_range is None else parse_range(t_range)
-        model = kinds[name](
-            targeted=suffix == "tr", lr="auto" if lr is None else lr, t_range=limits, t_scale=t_scale, **settings
-        )
+    given = {
+        "epochs": epochs,
+        "lr": lr,
+        "batch_size": batch_size,
+        "t_range": None if t_range is None else parse_range(t_range),
+        "t_scale": t_scale,
+        "device": device,
+    }
+    settings: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    make = functools.partial(kinds[name].from_preset, preset) if preset else kinds[name]
+    model = make(targeted=suffix == "tr", random_state=seed, **settings)
     model.fit(table.X, table.y, treatment=table.treatment)
     if bootstrap:
         model.fit_bootstrap(bootstrap)
@@ -104,6 +114,7 @@ def curve(
     simultaneous: Annotated[bool, typer.Option("--simultaneous", help="Band for the whole curve at once.")] = False,
     estimator: Annotated[Literal["tr", "plugin"] | None, typer.Option(help="Default: tr for a -tr model.")] = None,
     device: Device = None,
+    seed: Annotated[int, typer.Option(help="Changes nothing: a saved model draws nothing at random.")] = 0,
     threads: Threads = None,
     quiet: Quiet = False,
     json_output: JsonOutput = False,
@@ -121,14 +132,15 @@ def curve(
     from rostra.engine.files import writable, write_atomically
     from rostra.engine.plots import check_picture
 
-    from .estimator import VCNetRegressor
+    from .estimator import VCNetRegressor, check_level
     from .plots import plot_curve, plot_diagnostics
 
+    check_level(level)
+    fitted = VCNetRegressor.load(model, device=device)
     writable(out)
     for picture in (plot, diagnostics):
         if picture is not None:
             check_picture(picture)
-    fitted = VCNetRegressor.load(model, device=device)
     t = np.linspace(*fitted.t_range_, grid)
     labels = {name: fitted.notes_.get(name, name) for name in ("treatment", "outcome")}
     lower = upper = np.full(grid, np.nan)

@@ -40,6 +40,13 @@ def _chunks(fitted: FittedNetworks, x: Array, doses: int) -> Iterator[tuple[slic
         yield rows, fitted.network.features(part.expand(copies, -1, -1))
 
 
+def _each(fitted: FittedNetworks, x: Array) -> Iterator[tuple[int, FittedNetworks, Array]]:
+    """(number, fit, its covariates) one copy at a time: many copies at every dose would outgrow the cache."""
+    for copy in range(len(fitted.restarts)):
+        own = copy if len(x) > 1 else 0
+        yield copy, fitted.select(copy), x[own : own + 1]
+
+
 @torch.no_grad()
 def dose_response(fitted: FittedNetworks, t: Array, x: Array, weights: Array | None = None, *, targeted: bool) -> Array:
     """psi(t), averaged over a sample's covariates.
@@ -57,23 +64,23 @@ def dose_response(fitted: FittedNetworks, t: Array, x: Array, weights: Array | N
     Returns:
         Shape (copies, doses).
     """
-    copies = len(fitted.restarts)
     share = np.ones((1, x.shape[1])) if weights is None else weights
-    share = share / share.sum(axis=1, keepdims=True)
+    share = np.repeat(share / share.sum(axis=1, keepdims=True), len(fitted.restarts) // len(share), axis=0)
     phi = _tensor(fitted.config.dose_basis(t), fitted.coefficients)
     doses = _tensor(t, fitted.coefficients)
     hats = _tensor(hat_functions(t, fitted.config.n_grid), fitted.coefficients)
-    total = torch.zeros(copies, len(t), dtype=torch.float64, device=doses.device)
-    inverse = torch.zeros_like(total)
-    for rows, z in _chunks(fitted, x, len(t)):
-        w = _tensor(share[:, rows], doses).expand(copies, -1)
-        mu = fitted.network.outcome_curves(z, phi, doses)
-        total += (mu * w[:, None]).sum(2)
+    total = torch.zeros(len(fitted.restarts), len(t), dtype=torch.float64, device=doses.device)
+    for copy, one, own_x in _each(fitted, x):
+        layers = one.network.head_at(phi, doses)
+        inverse = torch.zeros_like(total[copy])
+        for rows, z in _chunks(one, own_x, len(t)):
+            w = _tensor(share[copy, rows], doses)
+            total[copy] += (one.network.outcome_curves(z, layers)[0] * w).sum(1)
+            if targeted:
+                g = one.network.density_nodes(z)[0] @ hats.T  # (rows, doses)
+                inverse += (w[:, None] / (g + objective.EPSILON_FLOOR)).sum(0)
         if targeted:
-            g = fitted.network.density_nodes(z) @ hats.T  # (copies, rows, doses)
-            inverse += (w[..., None] / (g + objective.EPSILON_FLOOR)).sum(1)
-    if targeted:
-        total += _epsilon(fitted, t).double() * inverse
+            total[copy] += _epsilon(one, t)[0].double() * inverse
     return total.cpu().numpy()
 
 
@@ -91,8 +98,12 @@ def unit_curves(fitted: FittedNetworks, t: Array, x: Array) -> Array:
     """mu(t, x) of every row at every dose: (copies, doses, rows). Same arguments as :func:`dose_response`."""
     phi = _tensor(fitted.config.dose_basis(t), fitted.coefficients)
     doses = _tensor(t, fitted.coefficients)
-    parts = [fitted.network.outcome_curves(z, phi, doses).double().cpu().numpy() for _, z in _chunks(fitted, x, len(t))]
-    return np.concatenate(parts, axis=2)
+    found = np.empty((len(fitted.restarts), len(t), x.shape[1]))
+    for copy, one, own_x in _each(fitted, x):
+        layers = one.network.head_at(phi, doses)
+        for rows, z in _chunks(one, own_x, len(t)):
+            found[copy, :, rows] = one.network.outcome_curves(z, layers)[0].double().cpu().numpy()
+    return found
 
 
 def jumps(fitted: FittedNetworks, t: Array, x: Array) -> Array:

@@ -3,6 +3,8 @@
 __all__ = ["DRNetRegressor", "TARNetRegressor", "TreatmentColumn", "VCNetRegressor"]
 
 import inspect
+import math
+import warnings
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -45,6 +47,24 @@ Array = NDArray[np.float64]
 
 EXTRAPOLATION_QUANTILES = (0.01, 0.99)
 GRID_DOSES = 101
+
+
+def refits_needed(level: float) -> int:
+    """Fewest refits whose extremes reach the tails of a band of this level: 39 at 0.95.
+
+    Of n draws from a distribution, the smallest has the expected level 1 / (n + 1) (Weibull's plotting position).
+    """
+    return math.ceil(round(2 / (1 - level) - 1, 6))
+
+
+def check_level(level: float) -> None:
+    """Check the level of a band.
+
+    Raises:
+        InputError: if it is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, such as 0.95, got {level}")
 
 
 class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
@@ -163,9 +183,11 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         if not np.isfinite(error).any():
             raise InputError("training became non-finite at every learning rate; scale the outcome to order 1")
         excess = squares - squares[int(np.argmin(np.where(np.isfinite(error), error, np.inf)))]
-        standard_error = excess.std(axis=1) / np.sqrt(excess.shape[1])
+        share = data.weights[0, held_out] / data.weights[0, held_out].sum()
+        mean = excess @ share
+        standard_error = np.sqrt((excess - mean[:, None]) ** 2 @ share**2)
         # A diverged candidate has no finite excess and compares as false.
-        as_good = excess.mean(axis=1) <= standard_error
+        as_good = mean <= standard_error
         return float(min(rate for rate, good in zip(rates, as_good, strict=True) if good))
 
     # ---------------------------------------------------------------- use
@@ -308,8 +330,7 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
             ValueError: for unusable input.
         """
         check_is_fitted(self)
-        if not 0 < level < 1:
-            raise InputError(f"level must lie between 0 and 1, such as 0.95, got {level}")
+        check_level(level)
         if method not in ("bootstrap", "influence"):
             raise InputError(f"method must be 'bootstrap' or 'influence', got {method!r}")
         kind = self._check_estimator(estimator or ("dr" if method == "influence" else None))
@@ -324,17 +345,23 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
             lower, upper = self._doubly_robust().band(t, level)
             return self._from_scaled(lower), self._from_scaled(upper)
         counts, refits = self._refits(n_boot)
+        needed = refits_needed(level)
+        if len(counts) < needed:
+            warnings.warn(
+                f"{len(counts)} refits are too few for a {level:.0%} band, which is too narrow; refit {needed} times",
+                stacklevel=2,
+            )
         x, weights = self._sample(X)
         per_refit = counts if X is None else weights
         estimates = self._from_scaled(curves.dose_response(refits, t, x, per_refit, targeted=kind == "tr"))
         tail = (1 - level) / 2
         if not simultaneous:
-            low, high = np.quantile(estimates, [tail, 1 - tail], axis=0)
+            low, high = np.quantile(estimates, [tail, 1 - tail], axis=0, method="weibull")
             return low, high
         centre = self._from_scaled(curves.dose_response(self._fitted, t, x, weights, targeted=kind == "tr")[0])
         spread = estimates.std(axis=0, ddof=1)
         distance = np.abs(estimates - estimates.mean(axis=0)) / np.maximum(spread, np.finfo(float).tiny)
-        critical = np.quantile(distance.max(axis=1), level)
+        critical = np.quantile(distance.max(axis=1), level, method="weibull")
         return centre - critical * spread, centre + critical * spread
 
     @property
@@ -531,9 +558,10 @@ class VCNetRegressor(_DoseResponseRegressor):
     """Dose-response curves by a varying-coefficient network (Nie et al., ICLR 2021).
 
     The outcome head's weights are splines of the dose, so the curve is continuous; a density head
-    learns the treatment given the covariates; functional targeted regularization makes the curve
-    doubly robust. Assumes no unmeasured confounding, overlap where the curve is read, and no
-    interference between units.
+    learns the treatment given the covariates; functional targeted regularization corrects the
+    curve, in theory to a doubly robust one (the docs' limits say what was found in practice).
+    Assumes no unmeasured confounding, overlap where the curve is read, and no interference between
+    units.
 
     Args:
         n_grid: intervals of the density estimator.

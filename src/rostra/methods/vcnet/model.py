@@ -149,21 +149,27 @@ class DoseResponseNetwork(nn.Module):
             z = torch.relu(layer(z, phi, t))
         return last(z, phi, t).squeeze(2)
 
-    def outcome_curves(self, z: Tensor, phi: Tensor, t: Tensor) -> Tensor:
-        """mu(t, x) of every row at every dose: (copies, doses, rows).
+    def head_at(self, phi: Tensor, t: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The head as ordinary layers at given doses, for :meth:`outcome_curves`.
 
-        At a fixed dose a varying-coefficient layer is an ordinary one; contracting its weights
-        with the basis first costs a basis-length factor less than :meth:`outcome`.
+        Contracting the weights with the basis first, once for all rows, costs a basis-length
+        factor less than :meth:`outcome`.
 
         Args:
-            z: features, shape (copies, rows, width).
             phi: basis at the doses, shape (doses, basis).
             t: doses in [0, 1], shape (doses,).
         """
+        return [layer.at(phi, t) for layer in self._head_layers()]
+
+    def outcome_curves(self, z: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """mu(t, x) of every row at every dose: (copies, doses, rows).
+
+        Args:
+            z: features, shape (copies, rows, width).
+            layers: what :meth:`head_at` gives for the doses.
+        """
         h = z.unsqueeze(1)
-        *inner, last = self._head_layers()
-        for layer in inner:
-            weight, bias = layer.at(phi, t)
+        *inner, (last_weight, last_bias) = layers
+        for weight, bias in inner:
             h = torch.relu(torch.matmul(h, weight) + bias)
-        weight, bias = last.at(phi, t)
-        return (torch.matmul(h, weight) + bias).squeeze(3)
+        return (torch.matmul(h, last_weight) + last_bias).squeeze(3)

@@ -86,11 +86,17 @@ def targeted_coefficients(y: Tensor, mu: Tensor, g: Tensor, spline: Tensor, weig
     """The a that minimises ``targeted_loss + penalty / 2 * |a|^2``: (copies, K), in float64.
 
     The loss is a quadratic in a. At its minimum without penalty the targeted moment equations
-    hold: the mean of phi_k(t) (y - mu - epsilon / g) / g is 0 for every k.
+    hold: the mean of phi_k(t) (y - mu - epsilon / g) / g is 0 for every k. A copy whose outcome or
+    density is not finite gets NaN, and does not disturb the others.
     """
     scaled = (spline / (g + EPSILON_FLOOR).unsqueeze(2)).double()
     weighted = scaled * weights.unsqueeze(2)
     identity = torch.eye(spline.shape[2], dtype=torch.float64, device=spline.device)
     gram = 2.0 * torch.bmm(weighted.transpose(1, 2), scaled) + penalty * identity
     moment = 2.0 * torch.bmm(weighted.transpose(1, 2), (y - mu).double().unsqueeze(2))
-    return torch.linalg.lstsq(gram, moment, driver="gelsd" if gram.device.type == "cpu" else None).solution.squeeze(2)
+    finite = torch.isfinite(gram).flatten(1).all(1) & torch.isfinite(moment).flatten(1).all(1)
+    gram = torch.where(finite[:, None, None], gram, identity)
+    moment = torch.where(finite[:, None, None], moment, 0.0)
+    driver = "gelsd" if gram.device.type == "cpu" else None
+    solution = torch.linalg.lstsq(gram, moment, driver=driver).solution.squeeze(2)
+    return torch.where(finite[:, None], solution, torch.nan)

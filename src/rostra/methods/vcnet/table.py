@@ -4,6 +4,7 @@ __all__ = ["MAX_COLUMNS", "Table", "read_table", "split_table"]
 
 import csv
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ MAX_COLUMNS = 5000
 """Most columns of a CSV; found on the header line, before the rest is read."""
 MAX_CATEGORIES = 50
 """Most distinct texts of a categorical column; more is a name or free text."""
+DECIMAL_COMMA = r"[-+]?\d+(,\d+)?"
+NUMBER_WITH_UNIT = r"[-+]?\d+([.,]\d+)?\s*[^\W\d_%]{0,6}[%°]?"
+FEW_VALUES = 10
+"""Up to so many distinct texts are taken for a category, even where they look like numbers with a unit."""
 HEADER_BYTES = 10_000_000
 DELIMITERS = ",;\t"
 
@@ -63,9 +68,13 @@ def read_table(path: Path) -> pd.DataFrame:
     if repeated:
         raise InputError(f"'{path}' has several columns named {_quoted(repeated)}; names must be unique")
     try:
-        table = pd.read_csv(
-            path, sep=delimiter, encoding="utf-8-sig", skipinitialspace=True, index_col=False, header=0, names=names
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # says that fields were dropped
+            table = pd.read_csv(
+                path, sep=delimiter, encoding="utf-8-sig", skipinitialspace=True, index_col=False, header=0, names=names
+            )
+    except pd.errors.ParserWarning:
+        raise InputError(f"'{path}' has rows with more fields than its {len(names)} column names") from None
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from None
     except pd.errors.ParserError as error:
@@ -150,6 +159,8 @@ def _encode(column: "pd.Series[float]") -> pd.DataFrame:
     name = column.name
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return column.fillna(column.median()).astype(float).to_frame()
+    if not pd.api.types.is_bool_dtype(column.dtype):
+        _check_no_numbers_as_text(column.dropna(), str(name))
     texts = column.astype(object).where(column.notna(), "missing").astype(str)
     values = sorted(texts.unique())
     if len(values) > MAX_CATEGORIES:
@@ -160,6 +171,27 @@ def _encode(column: "pd.Series[float]") -> pd.DataFrame:
     if len(values) == 2:
         values = values[1:]
     return pd.DataFrame({f"{name}={value}": (texts == value).astype(float) for value in values}, index=column.index)
+
+
+def _check_no_numbers_as_text(column: "pd.Series[float]", name: str) -> None:
+    """Refuse a column of numbers that reads as text: one-hot, it would be taken for a category."""
+    texts = column.astype(str)
+    if texts.str.fullmatch(DECIMAL_COMMA).all() and texts.str.contains(",").any():
+        raise InputError(f"column '{name}' holds numbers with a decimal comma, such as {texts.iloc[0]!r}; use a point")
+    if texts.nunique() <= FEW_VALUES:
+        return
+    numeric = pd.to_numeric(texts, errors="coerce").notna()
+    if numeric.mean() > 0.5 and not numeric.all():
+        row = int((~numeric).to_numpy().argmax())
+        raise InputError(
+            f"column '{name}' holds numbers, but row {column.index[row] + 1} holds {texts.iloc[row]!r}; "
+            f"empty that cell, or leave the column out with --exclude {name}"
+        )
+    if texts.str.fullmatch(NUMBER_WITH_UNIT).all():
+        raise InputError(
+            f"column '{name}' holds numbers with a unit, such as {texts.iloc[0]!r}; keep the number alone, "
+            f"or leave the column out with --exclude {name}"
+        )
 
 
 def _quoted(names: Sequence[str]) -> str:
