@@ -21,13 +21,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rostra.methods.bustle.tasks import Task, load_tasks
 from rows import Row, parse_arguments, print_rows
 
 from rostra.engine.errors import InputError
 from rostra.methods.bustle import core, reference
 from rostra.methods.bustle.result import SearchResult
 from rostra.methods.bustle.synthesizer import load_scorer
-from rostra.methods.bustle.tasks import Task, load_tasks
 
 LONG_TASK = "appendAmOrPm"
 
@@ -40,7 +40,9 @@ def tasks() -> tuple[list[Task], str]:
         return load_tasks("everyday"), "the package's 40 tasks"
 
 
-def searched(search: Callable[..., SearchResult], task: Task, budget: int, **options: Any) -> tuple[SearchResult, float]:
+def searched(
+    search: Callable[..., SearchResult], task: Task, budget: int, **options: Any
+) -> tuple[SearchResult, float]:
     """A result and the CPU seconds it took."""
     rows, outputs = [row.inputs for row in task.train], [row.output for row in task.train]
     start = time.process_time()
@@ -58,7 +60,9 @@ def speed(name: str, listed: Sequence[Task], budget: int, peer_budget: int, note
         peer_tried, peer_seconds = peer_tried + peer.tried, peer_seconds + seconds
         check = ours if peer_budget == budget else searched(core.search, task, peer_budget, **options)[0]
         if (str(check.expression), check.tried, check.unique) != (str(peer.expression), peer.tried, peer.unique):
-            raise SystemExit(f"{task.name}: the searches differ, {check.tried} and {peer.tried} tried; nothing to compare")
+            raise SystemExit(
+                f"{task.name}: the searches differ, {check.tried} and {peer.tried} tried; nothing to compare"
+            )
     rates = ours_tried / ours_seconds / 1e6, peer_tried / peer_seconds / 1e6
     if peer_budget != budget:
         note += f"; the peer's speed is that of {peer_budget:,} expressions a task"
@@ -137,7 +141,9 @@ def main() -> None:
         rows.append(speed("search to 30M", [long_task()], 30_000_000, 3_000_000, note))
         rows.append(Row("memory at 30M", memory_at(30_000_000), None, "MB", None, f"whole process, {LONG_TASK}"))
     start = statistics.median(first_answer(cold=False) for _ in range(1 if arguments.quick else 3))
-    rows.append(Row("first formula, compiled before", start, None, "s", None, "a fresh process, from its start, wall time"))
+    rows.append(
+        Row("first formula, compiled before", start, None, "s", None, "a fresh process, from its start, wall time")
+    )
     if not arguments.quick:
         cold = first_answer(cold=True)
         rows.append(Row("first formula ever", cold, None, "s", None, "nothing compiled yet: the plain search answers"))

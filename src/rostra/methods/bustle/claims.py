@@ -292,7 +292,9 @@ _BUDGETS = {
     "laptop": Scale({"tasks": "paper", "budget": 3_000_000, **_TRAINING}, seeds=_TASKS, chunk=32),
     "paper": Scale({"tasks": "paper", "budget": 30_000_000, **_PAPER_TRAINING}, seeds=_TASKS, chunk=32),
 }
-_CENSORED = "A task that is not solved counts with the whole budget. Seeds are tasks: the interval speaks of tasks like "
+_CENSORED = (
+    "A task that is not solved counts with the whole budget. Seeds are tasks: the interval speaks of tasks like "
+)
 _SETS = f"{_CENSORED}the paper's 38 and the 89 of SyGuS."
 
 CLAIMS = [
@@ -381,8 +383,8 @@ CLAIMS = [
         ),
         run=tasks_within_time,
         index=("seed", "training_seed"),
-        note="A task that is not solved counts with the whole limit. Wall time of one thread; other work on the machine "
-        "is in it. The network runs once for each different signature, on the CPU.",
+        note="A task that is not solved counts with the whole limit. Wall time of one thread, other work on the "
+        "machine included. The network runs once for each different signature, on the CPU.",
         figure=draw_solved,
     ),
     Claim(
@@ -419,8 +421,8 @@ CLAIMS = [
         ),
         run=tasks_within_budget,
         index=("seed", "training_seed"),
-        note=f"{_SETS} Labels are the operations of the target expression; the released code has those of its part, and "
-        "an error that keeps it from running. An operation that is needed and left out loses the task.",
+        note=f"{_SETS} Labels are the operations of the target expression; the released code has those of its part, "
+        "and an error that keeps it from running. An operation that is needed and left out loses the task.",
         figure=draw_solved,
     ),
 ]

@@ -84,14 +84,18 @@ def fill(
     ]
     if empty:
         rows = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
-        lines.append(f"the formula has no value in row{'s' if len(empty) > 1 else ''} {rows}; fill one by hand and run again")
+        lines.append(
+            f"the formula has no value in row{'s' if len(empty) > 1 else ''} {rows}; fill one by hand and run again"
+        )
     emit(found, "\n".join([*lines, *(f"note: {notice}" for notice in found["notices"])]), json_output)
 
 
 @app.command()
 def synthesize(
     examples: Annotated[list[str], typer.Argument(help="Examples 'INPUT => OUTPUT', or 'A | B => OUTPUT'.")],
-    apply: Annotated[list[str] | None, typer.Option(help="Further input, 'A' or 'A | B', to run the formula on.")] = None,
+    apply: Annotated[
+        list[str] | None, typer.Option(help="Further input, 'A' or 'A | B', to run the formula on.")
+    ] = None,
     solutions: Annotated[int, typer.Option(min=1, help="Formulas to show at most.")] = 1,
     dialect: Annotated[Literal["excel", "sheets-bustle"], typer.Option(help="What operations mean.")] = "excel",
     max_expressions: MaxExpressions = 3_000_000,
@@ -208,9 +212,8 @@ def bench(
     table = summary(results)
     lines = [f"{'arm':12} {'solved':>8} {'general':>8} {'tried':>14} {'seconds':>8}"]
     for arm, row in table.items():
-        lines.append(
-            f"{arm:12} {row['solved']:>4}/{row['tasks']:<3} {row['generalises']:>8} {row['tried']:>14,} {row['seconds']:>8.1f}"
-        )
+        solved = f"{row['solved']}/{row['tasks']}"
+        lines.append(f"{arm:12} {solved:>8} {row['generalises']:>8} {row['tried']:>14,} {row['seconds']:>8.1f}")
     if out is not None:
         lines.append(f"tasks and plots written to {out}")
     documents = [{"arm": arm, **result.document()} for arm, found in results.items() for result in found]

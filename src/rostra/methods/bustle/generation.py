@@ -157,9 +157,7 @@ def _parts(values: SeenValues, target: int) -> list[int]:
     return sorted(found)
 
 
-def _stranger(
-    targets: Sequence[int], parts: dict[int, list[int]], target: int, rng: np.random.Generator
-) -> int | None:
+def _stranger(targets: Sequence[int], parts: dict[int, list[int]], target: int, rng: np.random.Generator) -> int | None:
     """A part of a random target that is no part of this one; None where there seems to be none."""
     own = {target, *parts[target]}
     for _ in range(ATTEMPTS):

@@ -60,6 +60,7 @@ def search(
     operations: Sequence[Operation] = OPERATIONS,
     constants: Sequence[str | int] = (),
     n_solutions: int = 1,
+    accept: Callable[[Expression], bool] | None = None,
     official: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> SearchResult:
@@ -79,6 +80,7 @@ def search(
         constants: further constants.
         n_solutions: go on until so many expressions give the outputs. A solution is never an argument of
             a later expression: that would only wrap it.
+        accept: whether an expression that gives the outputs is a solution; None takes all.
         official: do not look whether an input or constant already is the output, as in the authors' program.
         stop: asked now and then; the search ends as if its time were up when it says yes.
     """
@@ -93,8 +95,9 @@ def search(
 
     solutions: list[tuple[Expression, int, int]] = []
     if not official:
-        found = [leaf for leaf, vector in zip(task.leaves, task.vectors, strict=True) if vector == task.outputs]
-        solutions = [(leaf, 1, 0) for leaf in found[:n_solutions]]
+        for leaf, vector in zip(task.leaves, task.vectors, strict=True):
+            if vector == task.outputs and len(solutions) < n_solutions and (accept is None or accept(leaf)):
+                solutions.append((leaf, 1, 0))
     tried, level = 0, 1
 
     def result(reason: Reason) -> SearchResult:
@@ -128,7 +131,8 @@ def search(
                         if kind == "str" and vector == task.outputs:
                             known.add(vector)
                             call = Call(operation, tuple(_expression(task, argument) for argument in arguments))
-                            solutions.append((call, level, tried))
+                            if accept is None or accept(call):
+                                solutions.append((call, level, tried))
                             if len(solutions) == n_solutions:
                                 return result("solved")
                         elif vector not in known:

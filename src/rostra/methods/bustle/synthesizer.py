@@ -27,6 +27,7 @@ from .semantics import Dialect, EvaluationError, evaluate
 DEFAULT_MODEL = Path(__file__).parent / "default_model"
 """Trained by ``rostra bustle train`` with the recipe that its document holds."""
 
+
 @dataclass(frozen=True)
 class SynthesisStats:
     """What a search took.
@@ -48,7 +49,7 @@ class SynthesisStats:
     compiled: bool
 
 
-class SynthesisFailure(Exception):
+class SynthesisFailure(Exception):  # noqa: N818 - it is no error of the program's
     """No formula was found within the budget.
 
     Attributes:
@@ -313,7 +314,9 @@ def check_examples(
                 f"({other!r}, {output!r}); no formula gives both"
             )
         if len(output) >= MAX_LENGTH:
-            raise InputError(f"the output of row {number} has {len(output)} characters; at most {MAX_LENGTH - 1} can be made")
+            raise InputError(
+                f"the output of row {number} has {len(output)} characters; at most {MAX_LENGTH - 1} can be made"
+            )
     return [row for _, row, _ in kept], [output for _, _, output in kept]
 
 
@@ -330,7 +333,9 @@ def _rows(cells: Any, coerce: str | None, *, missing: bool = False, name: str = 
     checked = []
     for number, row in enumerate(rows, start=1):
         parts = [row] if isinstance(row, (str, int, float)) or row is None else list(row)
-        checked.append(tuple(_cell(cell, number, column, coerce, missing, name) for column, cell in enumerate(parts, 1)))
+        checked.append(
+            tuple(_cell(cell, number, column, coerce, missing, name) for column, cell in enumerate(parts, 1))
+        )
     widths = {len(row) for row in checked}
     if len(widths) > 1:
         number = next(i for i, row in enumerate(checked, 1) if len(row) != len(checked[0]))

@@ -127,9 +127,7 @@ class BustleTrainer:
         return self
 
 
-def generate_many(
-    searches: int, *, seed: int, max_expressions: int, workers: int | None = None
-) -> TrainingSet:
+def generate_many(searches: int, *, seed: int, max_expressions: int, workers: int | None = None) -> TrainingSet:
     """Items of many random searches; search i of a seed is the same whatever else runs.
 
     Args:
