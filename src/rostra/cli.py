@@ -19,7 +19,7 @@ from rostra.engine.methods import command_name, installed, submodule
 
 DEFAULT_OUT = Path("rostra-results")
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-EXTRAS = {"cluster": ("ray", "grpc")}
+EXTRAS = {"cluster": ("ray", "grpc"), "sheets": ("openpyxl",)}
 """Extra -> the modules that it brings; a room that needs one adds it here and to pyproject.toml."""
 
 
