@@ -5,21 +5,28 @@ Memory grows by doubling: a value takes 17 bytes and its key 16 to 32, and one t
 on further 24 + 30 n bytes for n examples and 2 bytes a character.
 """
 
-__all__ = ["LevelValues", "search"]
+__all__ = ["LevelValues", "ready", "search", "start_warm_up", "warm_up"]
 
+import hashlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
+import numba
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from . import kernels
 from .dsl import OPERATIONS, Call, Expression, Operation, result_type
 from .kernels import LEAF, RESULT, Buckets, Scratch, Text, Values
 from .result import Reason, Reweight, SearchResult, SeenValues, Task, Vector, make_task
-from .semantics import Dialect, EvaluationError, evaluate, function
+from .semantics import Dialect, EvaluationError, clear_letter, evaluate, function
 
 SLICE = 1 << 18
 """Units of work between two looks at the clock: some 10 to 30 milliseconds."""
@@ -45,7 +52,9 @@ def search(
     operations: Sequence[Operation] = OPERATIONS,
     constants: Sequence[str | int] = (),
     n_solutions: int = 1,
+    accept: Callable[[Expression], bool] | None = None,
     official: bool = False,
+    stop: Callable[[], bool] | None = None,
     progress: Callable[[int], None] | None = None,
     skipping: bool = True,
     exact: bool = False,
@@ -56,7 +65,7 @@ def search(
     Args:
         rows: inputs of each example, shape (examples, inputs).
         outputs: wanted result of each example.
-        max_expressions: see there, like all up to ``official``.
+        max_expressions: see there, like all up to ``stop``.
         timeout: see there.
         max_weight: see there.
         dialect: see there.
@@ -66,7 +75,9 @@ def search(
         operations: see there.
         constants: see there.
         n_solutions: see there.
+        accept: see there.
         official: see there.
+        stop: see there.
         progress: told the number of expressions tried, many times a second.
         skipping: leave out blocks of candidates that cannot be new (they count as tried). For tests.
         exact: compare values themselves, not only their 64-bit keys. For tests: it is slow.
@@ -77,8 +88,48 @@ def search(
     run.limit, run.timeout = max_expressions, timeout
     run.heuristics, run.reweight, run.reweighting_fraction = heuristics, reweight, reweighting_fraction
     run.enabled = np.array([i for i, o in enumerate(OPERATIONS) if o in operations], dtype=np.int64)
+    run.accept, run.stop = accept, stop
     run.progress, run.skipping = progress, skipping
     return run.run(n_solutions, official)
+
+
+def _mark() -> Path:
+    """A file that is there once the loops are compiled on disk, by everything that the compiled code depends on."""
+    facts = [Path(kernels.__file__).read_bytes().hex(), numba.__version__, sys.version, llvm.get_host_cpu_name()]
+    key = hashlib.sha256("|".join(facts).encode()).hexdigest()[:16]
+    return Path(kernels.advance.stats.cache_path) / f"rostra-{key}.compiled"
+
+
+def ready() -> bool:
+    """Whether the loops are compiled on disk, so that a search starts within a second."""
+    return _mark().exists()
+
+
+def warm_up() -> None:
+    """Compile the loops, if nobody else is about to: takes 10 seconds or more, once for each version and machine."""
+    mark = _mark()
+    if mark.exists():
+        return
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(mark.with_suffix(".lock")):
+        if mark.exists():
+            return
+        rows = [("a b", "c"), ("d-e f", "g")]
+        search(
+            rows, ["~", "^"], max_expressions=50_000, heuristics=True, reweight=lambda new: new.signatures()[:, 0] * 0
+        )
+        mark.touch()
+
+
+def start_warm_up() -> None:
+    """Compile the loops in a process of its own, which goes on when this one ends."""
+    subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import warm_up; warm_up()"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -160,6 +211,9 @@ class _Search:
     reweight: Reweight | None
     reweighting_fraction: float
     enabled: NDArray[np.int64]
+    accept: Callable[[Expression], bool] | None
+    stop: Callable[[], bool] | None
+    scratch: Scratch
     progress: Callable[[int], None] | None
     skipping: bool
 
@@ -233,8 +287,9 @@ class _Search:
         at_start = [leaf for leaf, vector in zip(task.leaves, task.vectors, strict=True) if vector == task.outputs]
         if at_start:
             self.skipping = False  # known results may be solutions
-            if not official:
-                self.solutions = [(leaf, 1, 0) for leaf in at_start[:n_solutions]]
+            for leaf in [] if official else at_start:
+                if len(self.solutions) < n_solutions and (self.accept is None or self.accept(leaf)):
+                    self.solutions.append((leaf, 1, 0))
         if len(self.solutions) >= n_solutions:
             return self._result("solved")
         if self.limit <= 0:
@@ -278,6 +333,8 @@ class _Search:
         return self._result("weight")
 
     def _late(self) -> bool:
+        if self.stop is not None and self.stop():
+            return True
         return self.timeout is not None and time.perf_counter() - self.start > self.timeout
 
     def _add_solution(self) -> None:
@@ -290,7 +347,7 @@ class _Search:
             results = tuple(evaluate(expression, row, self.dialect) for row in self.task.rows)
         except EvaluationError:
             return
-        if results == self.task.outputs:
+        if results == self.task.outputs and (self.accept is None or self.accept(expression)):
             self.solutions.append((expression, self.level, int(self.state[kernels.TRIED])))
 
     def _end_level(self, first_new: int, dropped: Sequence[int]) -> bool:
@@ -376,7 +433,8 @@ class _Search:
         state = self.state
         if state[kernels.COUNT] > len(self.values.operation) - kernels.CHUNK:
             self._grow_values()
-        if state[kernels.ENTRIES] > len(self.values.table) // 2 - kernels.CHUNK:
+        # Entries are at most as many as values; the loops stop for room by either.
+        if state[kernels.COUNT] > len(self.values.table) // 2 - kernels.CHUNK:
             table = np.zeros(2 * len(self.values.table), dtype=np.uint64)
             owner = np.zeros(len(table) if self.exact_mask else 1, dtype=np.int32)
             kernels.grow_table(self.values.table, self.values.owner, table, owner)
@@ -431,7 +489,9 @@ def _text_constants(task: Task, dialect: Dialect) -> tuple[str, Text, NDArray[np
     # PROPER of the paper's dialect knows the upper case of all letters, UPPER of the ASCII ones only.
     title = upper if dialect == "excel" else lambda c: c.upper() if len(c.upper()) == 1 else c
     case = np.zeros((3, len(alphabet)), dtype=np.uint16)
-    refused = np.zeros((3, len(alphabet)), dtype=np.uint8)
+    refused = np.zeros((4, len(alphabet)), dtype=np.uint8)
+    if dialect == "excel":
+        refused[3] = [not (c.isascii() or clear_letter(c)) for c in alphabet]
     for row, mapping in enumerate((lower, upper, title)):
         for i, character in enumerate(alphabet):
             try:

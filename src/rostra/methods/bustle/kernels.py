@@ -68,7 +68,7 @@ class Text(NamedTuple):
     k_int: U64  # (n,)
     k_bool: U64  # (n,)
     case: U16  # (3, A) lower, upper, and upper as PROPER uses it
-    refused: U8  # (3, A) 1: the operation fails on this character
+    refused: U8  # (4, A) 1: the operation fails on this character; last row: PROPER, anywhere in a text
     letter: U8  # (A,)
     blank: U8  # (A,) 1: TRIM strips it at the ends
     special: U16  # (12,) characters 0..9, minus, space
@@ -181,7 +181,7 @@ def _case_hash(op, t, pool, begin, length):
                 return total, True
             c = t.case[1, c]
         else:
-            if t.refused[0, c]:
+            if t.refused[0, c] or (op == PROPER and t.refused[3, c]):
                 return total, True
             c = t.case[0, c]
             if op == PROPER:
@@ -497,6 +497,8 @@ def _combine(
                     skip = True
                 for e in range(n):
                     part_length, hits = b.text_length[base0 + e * m0 + i0], 0
+                    if excel and part_length == 0:
+                        skip = True
                     if skip or part_length == 0:
                         continue
                     if b.text_mask[base0 + e * m0 + i0] & ~b.text_mask[base1 + e * m1 + i1] != ZERO:
@@ -734,7 +736,7 @@ def _combine(
                                         if b.text_mask[base0 + e * m0 + i0] & ~b.text_mask[at] == ZERO:
                                             text, part = b.text_offset[p * n + e], b.text_offset[p0 * n + e]
                                             i = _find(v.pool, text, length, part, part_length, 0)
-                                    elif excel and length == 0:
+                                    elif excel:  # no empty text is found
                                         i = -1
                                     if i < 0 or i >= MAX_NUMBER - 1:
                                         key = ZERO
@@ -749,8 +751,7 @@ def _combine(
                                 length = b.text_length[base1 + e * m1 + i1]
                                 i = -1
                                 if o > 0 and b.text_length[base0 + e * m0 + i0] == 0:
-                                    if not excel or o <= length:
-                                        i = min(o, length + 1)
+                                    i = min(o, length + 1)
                                 elif o > 0:
                                     for k in range(s.n_hits[e]):
                                         if s.hits[e, k] >= o - 1:

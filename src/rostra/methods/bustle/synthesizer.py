@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import math
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -426,11 +425,20 @@ def best_search(*, wait: bool = False) -> Search:
         return reference_search
     from . import core
 
-    if wait or core.ready():
+    if wait:
+        core.warm_up()
+    if core.ready():
         return core.search
-    _notice("the fast search is being compiled (once); until then the plain search answers")
-    threading.Thread(target=core.warm_up, daemon=True).start()
+    _compile_in_background()
     return reference_search
+
+
+@functools.cache
+def _compile_in_background() -> None:
+    from . import core
+
+    _notice("the fast search is being compiled (once, in the background); until then the plain search answers")
+    core.start_warm_up()
 
 
 @functools.cache
