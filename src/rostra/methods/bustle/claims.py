@@ -50,7 +50,7 @@ def counts(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context:
     for seed in seeds:
         row: Row = {"seed": seed, "deviations": 0}
         if settings["tasks"] == "cases":
-            from .tasks import OFFICIAL_CASES
+            from .cases import OFFICIAL_CASES
 
             for case in OFFICIAL_CASES:
                 found = solve(search, case.task, Arm(), max_expressions=settings["budget"])
@@ -239,19 +239,19 @@ def _typed(vector: "Vector") -> Any:
     return type(vector[0]), vector
 
 
-def _task_list(name: str, context: Context) -> "list[Task]":
+def _task_list(name: str, context: Context) -> "Sequence[Task]":
     """The package's own tasks, or both of the paper's sets, one after the other."""
     if name == "own":
-        from .tasks import everyday_tasks
+        from .tasks import load_tasks
 
-        return everyday_tasks()
+        return load_tasks("everyday")
     return [*_tasks("bustle38", context), *_tasks("sygus", context)]
 
 
-def _tasks(name: str, context: Context) -> "list[Task]":
+def _tasks(name: str, context: Context) -> "Sequence[Task]":
     from .data import DATASETS
 
-    found: list[Task] = context.dataset(next(dataset for dataset in DATASETS if dataset.name == name))
+    found: Sequence[Task] = context.dataset(DATASETS[0])[name]
     return found
 
 
