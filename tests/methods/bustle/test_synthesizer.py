@@ -206,7 +206,9 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), m
 @given(rows=st.lists(st.tuples(texts, texts), min_size=1, max_size=3, unique=True), data=st.data())
 def test_every_program_gives_all_examples(dialect, rows, data):
     """On random columns, Unicode and empty texts included, in either dialect."""
-    make = data.draw(st.sampled_from([lambda a, b: a[:2], lambda a, b: f"{b}-{a}", lambda a, b: a.strip(), lambda a, b: b[-1:]]))
+    make = data.draw(
+        st.sampled_from([lambda a, b: a[:2], lambda a, b: f"{b}-{a}", lambda a, b: a.strip(), lambda a, b: b[-1:]])
+    )
     outputs = [make(*row) for row in rows]
     program = synthesize(rows, outputs, dialect=dialect, on_failure="none", max_expressions=3000, compiled=False)
     if program is not None:
