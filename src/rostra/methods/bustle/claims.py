@@ -289,7 +289,7 @@ _PAPER_TRAINING: dict[str, Any] = {**_TRAINING, "searches": 1000, "lr": 1e-5, "b
 _TASKS = 127
 _BUDGETS = {
     "smoke": Scale({"tasks": "own", "budget": 100_000, **_SMOKE_TRAINING}, seeds=40, chunk=40),
-    "laptop": Scale({"tasks": "paper", "budget": 3_000_000, **_TRAINING}, seeds=_TASKS, chunk=32),
+    "laptop": Scale({"tasks": "paper", "budget": 30_000_000, **_TRAINING}, seeds=_TASKS, chunk=32),
     "paper": Scale({"tasks": "paper", "budget": 30_000_000, **_PAPER_TRAINING}, seeds=_TASKS, chunk=32),
 }
 _CENSORED = (
@@ -308,7 +308,7 @@ CLAIMS = [
         arms=("none", "heuristics"),
         scales={
             "smoke": Scale({"tasks": "cases", "budget": 2_000_000}, seeds=1, arms=("none",)),
-            "laptop": Scale({"tasks": "paper", "budget": 10_000_000}, seeds=1),
+            "laptop": Scale({"tasks": "paper", "budget": 30_000_000}, seeds=1),
             "paper": Scale({"tasks": "paper", "budget": 30_000_000}, seeds=1),
         },
         comparisons=(
