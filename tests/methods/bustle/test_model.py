@@ -11,6 +11,7 @@ from rostra.methods.bustle.model import PremiseNetwork, ValueNetwork
 from rostra.methods.bustle.reference import search
 from rostra.methods.bustle.scorer import PremiseScorer, ValueScorer, added_weight, nearest_columns
 from rostra.methods.bustle.signatures import example_signature
+from rostra.methods.bustle.synthesizer import load_scorer
 from rostra.methods.bustle.training import TrainingConfig, train_premises, train_values
 
 ROWS = [("Ada Lovelace", "1815"), ("Alan Turing", "1912")]
@@ -78,12 +79,7 @@ class Certain:
 
 def test_equal_signatures_are_scored_once_and_alike():
     """Weights by the cache are those of scoring each row; a second level reuses the first's."""
-    network = ValueNetwork()
-    network.initialise(2)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(6)  # probabilities far from 1/2
-    scorer = ValueScorer.from_arrays(state_of(network), {})
+    scorer = load_scorer("default")
     rng = np.random.default_rng(0)
     few = rng.integers(0, 4, (7, 46)).astype(np.uint8)
     values = few[rng.integers(0, 7, 200)]

@@ -180,8 +180,8 @@ def test_a_formula_that_the_evaluator_refuses_is_no_solution(monkeypatch):
 
 def test_more_than_three_inputs_are_searched_with_a_model():
     """The model looks at three of them; the formula may use any."""
-    rows = [("p", "q", "r", "a", "s"), ("t", "u", "v", "b", "w")]
-    program = synthesize(rows, ["A", "B"], **TINY)
+    rows = [("p", "q", "r", "ab", "s"), ("t", "u", "v", "cd", "w")]
+    program = synthesize(rows, ["AB", "CD"], **TINY)
     assert str(program) == "UPPER(var_3)"
 
 

@@ -217,7 +217,8 @@ def separation(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], cont
 
 def _part_vectors(solution: "Expression", rows: Sequence[Sequence[str]]) -> "list[Vector]":
     """Results of the solution's proper sub-expressions that operations made, each once."""
-    from .dsl import Call
+    from .dsl import Call, Expression
+    from .result import Vector
     from .semantics import evaluate
 
     found: dict[Any, Vector] = {}
