@@ -48,7 +48,7 @@ def test_a_csv_becomes_a_workbook_with_live_formulas(rostra, people, tmp_path):
     """Formulas in the empty cells give the right texts; all cells are texts; examples stay."""
     done = rostra("bustle", "fill", people, "--out", "people.xlsx", "--inputs", "name")
     assert done.returncode == 0, done.stderr
-    assert "filled 2 cells from 2 examples" in done.stdout
+    assert "filled 2 from 2 examples" in done.stdout
     sheet = openpyxl.load_workbook(tmp_path / "people.xlsx").active
     assert sheet["C2"].value == "Lovelace"
     assert sheet["C4"].data_type == "f"
@@ -61,7 +61,7 @@ def test_a_csv_becomes_a_csv_with_values(rostra, people, tmp_path):
     """Values in the file, the formula on the screen; --json has both."""
     done = rostra("bustle", "fill", people, "--out", "done.csv", "--inputs", "A", "--json")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    (found,) = json.loads(done.stdout)["columns"]
     assert found["target"] == "surname"
     assert found["inputs"] == ["name"]
     assert found["filled"] == 2
@@ -69,6 +69,27 @@ def test_a_csv_becomes_a_csv_with_values(rostra, people, tmp_path):
     assert found["formula"].startswith("=")
     rows = list(csv.reader((tmp_path / "done.csv").open(encoding="utf-8")))
     assert [row[2] for row in rows] == ["surname", "Lovelace", "Turing", "Hopper", "Noether"]
+
+
+def test_several_columns_are_filled_from_the_file_as_it_was(rostra, tmp_path):
+    """Each has its own formula, over the given columns, not over one that was just made."""
+    (tmp_path / "people.csv").write_text(
+        "name,born,surname,year\nAda Lovelace,10/12/1815,Lovelace,1815\nAlan Turing,23/06/1912,Turing,1912\n"
+        "Grace Hopper,09/12/1906,,\nEmmy Noether,23/03/1882,,\n",
+        encoding="utf-8",
+    )
+    done = rostra("bustle", "fill", "people.csv", "--out", "people.csv2.csv", "--target", "surname,year", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [column["inputs"] for column in json.loads(done.stdout)["columns"]] == [["name", "born"]] * 2
+    rows = list(csv.reader((tmp_path / "people.csv2.csv").open(encoding="utf-8")))
+    assert [row[2:] for row in rows[3:]] == [["Hopper", "1906"], ["Noether", "1882"]]
+    done = rostra("bustle", "fill", "people.csv", "--out", "people.xlsx", "--target", "C,D")
+    assert done.returncode == 0, done.stderr
+    sheet = openpyxl.load_workbook(tmp_path / "people.xlsx").active
+    for row, wanted in ((4, ("Hopper", "1906")), (5, ("Noether", "1882"))):
+        cells = {f"{letter}{row}": sheet[f"{letter}{row}"].value for letter in "AB"}
+        assert tuple(evaluate_formula(sheet[f"{letter}{row}"].value, cells) for letter in "CD") == wanted
+    assert_refused(rostra("bustle", "fill", "people.csv", "--out", "o.csv"), "--target")
 
 
 def test_rows_where_the_formula_has_no_value_are_named(rostra, tmp_path):

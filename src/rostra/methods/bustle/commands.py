@@ -28,10 +28,10 @@ NoDevice = Annotated[str | None, typer.Option(help="Changes nothing: a search ru
 def fill(
     data: Annotated[Path, typer.Argument(help="CSV or XLSX file with a column that is partly filled.")],
     out: Annotated[Path, typer.Option(help="Result: .xlsx with live formulas, or .csv with values.")],
-    target: Annotated[str | None, typer.Option(help="Column to fill: header or letter; default: the only one.")] = None,
+    target: Annotated[str, typer.Option(help="Columns to fill, a,b,c; default: the only partly filled one.")] = "",
     inputs: Annotated[str, typer.Option(help="Columns the formula may use, a,b,c; default: those to the left.")] = "",
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook; default: the one that opens.")] = None,
-    max_expressions: MaxExpressions = 3_000_000,
+    max_expressions: MaxExpressions = 30_000_000,
     timeout: Timeout = 10.0,
     model: Model = "default",
     heuristics: Heuristics = True,
@@ -48,46 +48,43 @@ def fill(
     Example: rostra bustle fill people.csv --out people.xlsx --target initials
     """
     prepare(quiet=quiet, threads=None)
-    from .spreadsheet import check_output, choose_columns, read_sheet, write_filled
+    from .filling import fill_file
+    from .synthesizer import SynthesisFailure
 
     bustle = _bustle(max_expressions, timeout, model, heuristics, constants)
-    table = read_sheet(data, sheet)
-    check_output(table, out)
-    examples = choose_columns(table, target, list_option(inputs))
-    program = _found(bustle, examples.inputs, examples.outputs)[0]
-    values = program.run(examples.unfilled)
-    notices = write_filled(
-        table,
-        examples,
-        out,
-        values,
-        lambda row: program.to_excel(columns=examples.letters, row=row),
-        quote_formulas=quote_formulas,
-    )
-    empty = [table.first_row + row for row, value in zip(examples.unfilled_rows, values, strict=True) if value is None]
-    formula = program.to_excel(columns=examples.letters, row=table.first_row)
-    found = {
-        "out": str(out),
-        "target": examples.target.name,
-        "inputs": [column.name for column in examples.columns],
-        "formula": formula,
-        "expression": str(program),
-        "examples": len(examples.outputs),
-        "filled": len(values) - len(empty),
-        "without_value": empty,
-        "notices": [*examples.notices, *notices],
-        **_taken(program),
-    }
-    lines = [
-        f"{examples.target.name}: {formula}",
-        f"filled {len(values) - len(empty)} cells from {len(examples.outputs)} examples; written to {out}",
-    ]
-    if empty:
-        rows = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
-        lines.append(
-            f"the formula has no value in row{'s' if len(empty) > 1 else ''} {rows}; fill one by hand and run again"
+    try:
+        columns = fill_file(
+            data,
+            out,
+            bustle,
+            targets=list_option(target),
+            inputs=list_option(inputs),
+            sheet=sheet,
+            quote_formulas=quote_formulas,
         )
-    emit(found, "\n".join([*lines, *(f"note: {notice}" for notice in found["notices"])]), json_output)
+    except SynthesisFailure as failure:
+        raise JobError(str(failure)) from None
+    found, lines = [], []
+    for column in columns:
+        found.append(
+            {
+                "target": column.target,
+                "inputs": list(column.inputs),
+                "formula": column.formula,
+                "expression": str(column.program),
+                "examples": column.examples,
+                "filled": column.filled,
+                "without_value": list(column.without_value),
+                "notices": list(column.notices),
+                **_taken(column.program),
+            }
+        )
+        lines += [f"{column.target}: {column.formula}", f"  filled {column.filled} from {column.examples} examples"]
+        if column.without_value:
+            rows = ", ".join(map(str, column.without_value[:10])) + (", ..." if len(column.without_value) > 10 else "")
+            lines.append(f"  no value in row {rows}; fill one of them by hand and run again")
+        lines += [f"  note: {notice}" for notice in column.notices]
+    emit({"out": str(out), "columns": found}, "\n".join([*lines, f"written to {out}"]), json_output)
 
 
 @app.command()

@@ -97,7 +97,7 @@ def _mark() -> Path:
     """A file that is there once the loops are compiled on disk, by everything that the compiled code depends on."""
     facts = [Path(kernels.__file__).read_bytes().hex(), numba.__version__, sys.version, llvm.get_host_cpu_name()]
     key = hashlib.sha256("|".join(facts).encode()).hexdigest()[:16]
-    return Path(kernels.advance.stats.cache_path) / f"rostra-{key}.compiled"
+    return Path(str(kernels.advance.stats.cache_path)) / f"rostra-{key}.compiled"
 
 
 def ready() -> bool:

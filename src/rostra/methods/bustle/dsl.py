@@ -13,10 +13,12 @@ __all__ = [
     "Operation",
     "Type",
     "Value",
+    "renumbered",
     "result_type",
     "weight",
 ]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,6 +110,17 @@ def weight(expression: Expression) -> int:
     if isinstance(expression, Call):
         return 1 + sum(map(weight, expression.arguments))
     return 1
+
+
+def renumbered(expression: Expression, columns: Sequence[int]) -> Expression:
+    """The expression with input i replaced by input ``columns[i]``."""
+    match expression:
+        case Input(index):
+            return Input(columns[index])
+        case Call(operation, arguments):
+            return Call(operation, tuple(renumbered(argument, columns) for argument in arguments))
+        case _:
+            return expression
 
 
 def result_type(expression: Expression) -> Type:

@@ -161,8 +161,8 @@ def _stranger(targets: Sequence[int], parts: dict[int, list[int]], target: int, 
     """A part of a random target that is no part of this one; None where there seems to be none."""
     own = {target, *parts[target]}
     for _ in range(ATTEMPTS):
-        others = parts[targets[rng.integers(len(targets))]]
-        part = others[rng.integers(len(others))]
+        others = parts[targets[int(rng.integers(len(targets)))]]
+        part = others[int(rng.integers(len(others)))]
         if part not in own:
             return part
     return None

@@ -153,7 +153,7 @@ def search(
         for value, delta in zip(new, deltas.tolist(), strict=True):
             weight = level + delta
             if heuristics and value.type == "str":
-                weight += heuristic_weight(value.vector, task.outputs, level) - level
+                weight += heuristic_weight(list(map(str, value.vector)), task.outputs, level) - level
             if weight <= max_weight:
                 buckets[weight][value.type].append(value)
     return result("weight")
@@ -195,7 +195,7 @@ def levenshtein(a: str, b: str) -> int:
 def _too_large(vector: Vector, kind: Type) -> bool:
     if kind == "str":
         return max(map(len, vector)) >= MAX_LENGTH  # type: ignore[arg-type]
-    return kind == "int" and (max(vector) >= MAX_NUMBER or min(vector) <= -MAX_NUMBER)  # type: ignore[operator,type-var]
+    return kind == "int" and (max(vector) >= MAX_NUMBER or min(vector) <= -MAX_NUMBER)  # type: ignore[operator]
 
 
 def _expression(task: Task, value: _Value) -> Expression:

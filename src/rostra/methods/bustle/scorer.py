@@ -6,7 +6,7 @@ the same for a whole search; of the values' 46 codes few combinations differ, so
 once for each.
 """
 
-__all__ = ["PremiseScorer", "ValueScorer", "added_weight", "nearest_columns"]
+__all__ = ["PremiseScorer", "ValueScorer", "added_weight", "columns_by_likeness", "nearest_columns"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,15 +141,16 @@ class PremiseScorer:
 
 def nearest_columns(rows: Sequence[Sequence[str]], outputs: Sequence[str]) -> list[int]:
     """The at most three input columns that share the longest texts with the outputs, in their own order."""
-    columns = list(zip(*rows, strict=True))
-    if len(columns) <= MAX_INPUTS:
-        return list(range(len(columns)))
+    return sorted(columns_by_likeness(rows, outputs)[:MAX_INPUTS])
+
+
+def columns_by_likeness(rows: Sequence[Sequence[str]], outputs: Sequence[str]) -> list[int]:
+    """All input columns, those first that share the longest texts with the outputs."""
     shared = [
         sum(len(longest_common_substring(text, output)) for text, output in zip(column, outputs, strict=True))
-        for column in columns
+        for column in zip(*rows, strict=True)
     ]
-    order = sorted(range(len(columns)), key=lambda number: (-shared[number], number))
-    return sorted(order[:MAX_INPUTS])
+    return sorted(range(len(shared)), key=lambda number: (-shared[number], number))
 
 
 def _tabulated(arrays: dict[str, NDArray[Any]]) -> list[tuple[Floats, Floats]]:

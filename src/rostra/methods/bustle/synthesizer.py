@@ -2,6 +2,7 @@
 
 __all__ = ["Bustle", "Program", "SynthesisFailure", "SynthesisStats", "best_search", "synthesize"]
 
+import copy
 import functools
 import importlib.util
 import math
@@ -166,6 +167,12 @@ class Bustle:
         self.verify = verify
         self.compiled = compiled
 
+    def within(self, timeout: float) -> "Bustle":
+        """The same synthesizer with another time limit, in seconds."""
+        other = copy.copy(self)
+        other.timeout = timeout
+        return other
+
     def synthesize(
         self,
         inputs: Any,
@@ -173,13 +180,14 @@ class Bustle:
         *,
         n_solutions: int = 1,
         unlabelled: Any = None,
+        complete: bool = False,
         coerce: Literal["text"] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> list[Program]:
         """The first formulas, in the order of the search, that give all outputs.
 
         Args:
-            inputs, outputs, n_solutions, unlabelled, coerce: as for :func:`synthesize`.
+            inputs, outputs, n_solutions, unlabelled, complete, coerce: as for :func:`synthesize`.
             stop: asked now and then; ends the search when it says yes.
 
         Raises:
@@ -193,6 +201,8 @@ class Bustle:
         search = best_search() if self.compiled is None else chosen_search(self.compiled)
         programs: list[Expression] = []
         behaviours: set[tuple[str | None, ...]] = set()
+        partial: list[tuple[int, Expression]] = []  # solutions without a value on some rows, and on how many
+        patience = _Patience()
 
         def accept(expression: Expression) -> bool:
             """Whether a solution is right by the independent evaluator, and differs from those before it."""
@@ -200,6 +210,10 @@ class Bustle:
                 return False
             if others:
                 behaviour = tuple(_result(expression, row, self.dialect) for row in others)
+                if complete and None in behaviour:
+                    partial.append((behaviour.count(None), expression))
+                    patience.begin()
+                    return False
                 if behaviour in behaviours:
                     return False
                 behaviours.add(behaviour)
@@ -230,8 +244,10 @@ class Bustle:
             constants=self.constants,
             n_solutions=n_solutions,
             accept=accept,
-            stop=stop,
+            stop=lambda: patience.ended() or (stop is not None and stop()),
         )
+        if not programs and partial:
+            programs = [min(partial, key=lambda found: found[0])[1]]
         compiled = search is not reference_search
         stats = SynthesisStats(result.tried, result.unique, result.seconds, seconds, result.reason, compiled)
         if not programs:
@@ -245,6 +261,7 @@ def synthesize(
     *,
     n_solutions: int = 1,
     unlabelled: Any = None,
+    complete: bool = False,
     coerce: Literal["text"] | None = None,
     on_failure: Literal["raise", "none"] = "raise",
     **settings: Any,
@@ -256,6 +273,8 @@ def synthesize(
         outputs: wanted result of each example. A missing one (None, NaN) leaves its example out.
         n_solutions: with more than 1, a list of up to so many formulas, smallest first.
         unlabelled: further rows of inputs; of formulas that agree on all of them only the first is given.
+        complete: look for a formula that has a value on every unlabelled row: after the first that has not,
+            for as long again and a second. If there is none, the one with the fewest gaps is given.
         coerce: "text" turns other cells into text; None refuses them.
         on_failure: "raise", or "none": gives None (an empty list) instead.
         **settings: of :class:`Bustle`, such as ``max_expressions``, ``timeout``, ``model``, ``dialect``.
@@ -271,7 +290,7 @@ def synthesize(
         raise InputError(f"on_failure must be 'raise' or 'none', got {on_failure!r}")
     try:
         programs = Bustle(**settings).synthesize(
-            inputs, outputs, n_solutions=n_solutions, unlabelled=unlabelled, coerce=coerce
+            inputs, outputs, n_solutions=n_solutions, unlabelled=unlabelled, complete=complete, coerce=coerce
         )
     except SynthesisFailure:
         if on_failure == "raise":
@@ -280,6 +299,23 @@ def synthesize(
     if n_solutions > 1:
         return programs
     return programs[0] if programs else None
+
+
+class _Patience:
+    """How long a search goes on after a solution that is not wholly satisfactory."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._end = math.inf
+
+    def begin(self) -> None:
+        """A solution was found: as long again as it took, and a second."""
+        if self._end == math.inf:
+            now = time.perf_counter()
+            self._end = now + (now - self._start) + 1.0
+
+    def ended(self) -> bool:
+        return time.perf_counter() > self._end
 
 
 def check_examples(
