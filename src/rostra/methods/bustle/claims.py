@@ -365,12 +365,7 @@ CLAIMS = [
         unit="log10 of seconds",
         arms=("both", "model", "heuristics", "none"),
         scales={
-            "smoke": Scale(
-                {"tasks": "own", "budget": 100_000, "timeout": 1.0, **_SMOKE_TRAINING},
-                seeds=40,
-                chunk=40,
-                arms=("both", "none"),
-            ),
+            "smoke": Scale({"tasks": "own", "budget": 100_000, "timeout": 1.0, **_SMOKE_TRAINING}, seeds=40, chunk=40),
             "laptop": Scale(
                 {"tasks": "paper", "budget": 100_000_000, "timeout": 5.0, **_TRAINING}, seeds=_TASKS, chunk=32
             ),
