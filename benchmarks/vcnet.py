@@ -13,7 +13,6 @@ Measurements alternate between ours and the peer; a value is a median. Rows on o
 thread, so that other work on the machine disturbs them less; rows on two cores are wall time.
 """
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -26,13 +25,13 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import platformdirs
 import torch
+from rows import Row, parse_arguments, print_rows
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -45,16 +44,6 @@ HERE = Path(__file__).parent
 EPOCHS = 800
 REFITS = 200
 CORES = 2
-
-
-@dataclass
-class Row:
-    name: str
-    ours: float
-    peer: float | None
-    unit: str
-    ratio: float | None
-    note: str
 
 
 # ------------------------------------------------------- the plain loop
@@ -461,10 +450,7 @@ def estimators(quick: bool) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="VCNet against its peers, on the same work.")
-    parser.add_argument("--quick", action="store_true", help="less of each measurement, within 60 seconds")
-    parser.add_argument("--json", action="store_true", help="print the rows as one JSON document")
-    arguments = parser.parse_args()
+    arguments = parse_arguments("VCNet against its peers, on the same work.")
     warnings.simplefilter("ignore")
     set_threads(1)
     difference = check_equal_work()
@@ -482,12 +468,7 @@ def main() -> None:
     for row in rows:
         row.note += f"; {equal}"
     rows += estimators(arguments.quick)
-    if arguments.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-        return
-    for row in rows:
-        peer, ratio = ("-" if value is None else f"{value:.4g}" for value in (row.peer, row.ratio))
-        print(f"{row.name:44s} {row.ours:10.4g} {peer:>10s} {row.unit:7s} {ratio:>8s}  {row.note}")
+    print_rows(rows, as_json=arguments.json)
 
 
 if __name__ == "__main__":

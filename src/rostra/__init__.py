@@ -4,15 +4,20 @@ Public names are loaded when they are first used; importing ``rostra`` imports n
 """
 
 __all__ = [
+    "Bustle",
+    "BustleTrainer",
     "DRNetRegressor",
     "GPSRegressor",
     "KernelDRRegressor",
     "NaiveSpline",
+    "Program",
     "SLearner",
+    "SynthesisFailure",
     "TARNetRegressor",
     "TreatmentColumn",
     "VCNetRegressor",
     "__version__",
+    "synthesize",
 ]
 
 from importlib import import_module
@@ -20,6 +25,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rostra.methods.bustle import Bustle, BustleTrainer, Program, SynthesisFailure, synthesize
     from rostra.methods.vcnet import (
         DRNetRegressor,
         GPSRegressor,
@@ -32,6 +38,11 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "Bustle": "rostra.methods.bustle",
+    "BustleTrainer": "rostra.methods.bustle",
+    "Program": "rostra.methods.bustle",
+    "SynthesisFailure": "rostra.methods.bustle",
+    "synthesize": "rostra.methods.bustle",
     "DRNetRegressor": "rostra.methods.vcnet",
     "GPSRegressor": "rostra.methods.vcnet",
     "KernelDRRegressor": "rostra.methods.vcnet",

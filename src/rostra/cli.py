@@ -21,7 +21,7 @@ DEFAULT_OUT = Path("rostra-results")
 CTRL_C = 130
 """The status into which typer turns Ctrl-C."""
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-EXTRAS = {"cluster": ("ray", "grpc")}
+EXTRAS = {"cluster": ("ray", "grpc"), "sheets": ("numba", "openpyxl")}
 """Extra -> the modules that it brings; a room that needs one adds it here and to pyproject.toml."""
 
 

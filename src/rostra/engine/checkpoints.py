@@ -4,7 +4,7 @@ The JSON names the tensor file, and is replaced last and at once: a kill at any 
 old checkpoint or the new one, never a mixture.
 """
 
-__all__ = ["check_folder", "load_checkpoint", "save_checkpoint"]
+__all__ = ["check_folder", "load_arrays", "load_checkpoint", "save_checkpoint"]
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ from .errors import InputError
 from .files import plain, write_atomically
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 DOCUMENT = "rostra.json"
@@ -93,6 +94,20 @@ def load_checkpoint(folder: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[
     """
     from safetensors.torch import load
 
+    data, content = _read(folder, kind)
+    return load(data), content
+
+
+def load_arrays(folder: Path, kind: str) -> tuple[dict[str, "NDArray[Any]"], dict[str, Any]]:
+    """As :func:`load_checkpoint`, but NumPy arrays: needs no torch."""
+    from safetensors.numpy import load
+
+    data, content = _read(folder, kind)
+    return load(data), content
+
+
+def _read(folder: Path, kind: str) -> tuple[bytes, dict[str, Any]]:
+    """The tensor file, checked, and the content."""
     path = folder / DOCUMENT
     if not path.is_file():
         missing = "does not exist" if not folder.exists() else f"holds no {DOCUMENT}"
@@ -116,4 +131,4 @@ def load_checkpoint(folder: Path, kind: str) -> tuple[dict[str, "Tensor"], dict[
         raise InputError(f"'{folder}' lacks its file {tensor_file}; fit and save the model again") from None
     if hashlib.sha256(data).hexdigest() != digest:
         raise InputError(f"'{folder / tensor_file}' is truncated or damaged; fit and save the model again")
-    return load(data), content
+    return data, content
