@@ -21,13 +21,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rostra.methods.bustle.tasks import Task, load_tasks
 from rows import Row, parse_arguments, print_rows
 
 from rostra.engine.errors import InputError
 from rostra.methods.bustle import core, reference
 from rostra.methods.bustle.result import SearchResult
 from rostra.methods.bustle.synthesizer import load_scorer
+from rostra.methods.bustle.tasks import Task, load_tasks
 
 LONG_TASK = "appendAmOrPm"
 

@@ -37,6 +37,11 @@ def people(tmp_path):
     return path
 
 
+def read_csv(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
 def assert_refused(done, message, status=2):
     assert done.returncode == status, done.stderr
     assert done.stderr.startswith("error: ")
@@ -67,7 +72,7 @@ def test_a_csv_becomes_a_csv_with_values(rostra, people, tmp_path):
     assert found["filled"] == 2
     assert found["without_value"] == []
     assert found["formula"].startswith("=")
-    rows = list(csv.reader((tmp_path / "done.csv").open(encoding="utf-8")))
+    rows = read_csv(tmp_path / "done.csv")
     assert [row[2] for row in rows] == ["surname", "Lovelace", "Turing", "Hopper", "Noether"]
 
 
@@ -81,7 +86,7 @@ def test_several_columns_are_filled_from_the_file_as_it_was(rostra, tmp_path):
     done = rostra("bustle", "fill", "people.csv", "--out", "people.csv2.csv", "--target", "surname,year", "--json")
     assert done.returncode == 0, done.stderr
     assert [column["inputs"] for column in json.loads(done.stdout)["columns"]] == [["name", "born"]] * 2
-    rows = list(csv.reader((tmp_path / "people.csv2.csv").open(encoding="utf-8")))
+    rows = read_csv(tmp_path / "people.csv2.csv")
     assert [row[2:] for row in rows[3:]] == [["Hopper", "1906"], ["Noether", "1882"]]
     done = rostra("bustle", "fill", "people.csv", "--out", "people.xlsx", "--target", "C,D")
     assert done.returncode == 0, done.stderr

@@ -216,3 +216,15 @@ def test_every_program_gives_all_examples(dialect, rows, data):
         if dialect == "excel":
             formula = program.to_excel()
             assert [evaluate_formula(formula, {"A2": a, "B2": b}) for a, b in rows] == outputs
+
+
+def test_an_applicable_formula_is_preferred_on_request():
+    """One that rests on a word of the examples has no value elsewhere; a longer one has."""
+    examples = {"inputs": ["Ada Lovelace", "Grace Hopper"], "outputs": ["Ada", "Grace"], "model": None}
+    others = ["Alan Turing", "Emmy Noether", "José Núñez"]
+    first = synthesize(**examples, compiled=False)
+    assert first.run(others) == ["Alan", "Emmy", "José"] or None in first.run(others)
+    program = synthesize(**examples, unlabelled=others, applicable=True, compiled=False)
+    assert program.run(others).count(None) <= 1
+    hopeless = synthesize(["a-1", "b-2"], ["a", "b"], unlabelled=["x"] * 3, applicable=True, **TINY)
+    assert hopeless.run(["c-3"]) == ["c"]

@@ -367,7 +367,9 @@ CLAIMS = [
         scales={
             "smoke": Scale({"tasks": "own", "budget": 100_000, "timeout": 1.0, **_SMOKE_TRAINING}, seeds=40, chunk=40),
             "laptop": Scale(
-                {"tasks": "paper", "budget": 100_000_000, "timeout": 5.0, **_TRAINING}, seeds=_TASKS, chunk=32
+                {"tasks": "paper", "budget": 100_000_000, "timeout": 2.0, **_TRAINING, "training_seeds": 1},
+                seeds=_TASKS,
+                chunk=32,
             ),
             "paper": Scale(
                 {"tasks": "paper", "budget": 1_000_000_000, "timeout": 60.0, **_PAPER_TRAINING}, seeds=_TASKS, chunk=32

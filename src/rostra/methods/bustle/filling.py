@@ -58,7 +58,7 @@ def fill_file(
     All formulas are found before anything is written. Their inputs are columns of the file as it was.
     A formula of the one column that is most like the target is looked for first, then one of the two
     most like it, then one of all: few formulas need many columns, and every column slows the search. A
-    formula that has a value in every row to fill is preferred.
+    formula that has a value in half of the rows to fill is preferred to one that has not.
 
     Args:
         data: CSV or XLSX file.
@@ -103,7 +103,7 @@ def _program(examples: Examples, bustle: Bustle) -> Program:
         rows = [tuple(row[column] for column in columns) for row in examples.inputs]
         try:
             unlabelled = [tuple(row[column] for column in columns) for row in others]
-            found = part.synthesize(rows, examples.outputs, unlabelled=unlabelled, complete=True)[0]
+            found = part.synthesize(rows, examples.outputs, unlabelled=unlabelled, applicable=True)[0]
         except InputError:  # rows that differ in other columns only contradict each other in these
             if count == len(order):
                 raise

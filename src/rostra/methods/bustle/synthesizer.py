@@ -180,14 +180,14 @@ class Bustle:
         *,
         n_solutions: int = 1,
         unlabelled: Any = None,
-        complete: bool = False,
+        applicable: bool = False,
         coerce: Literal["text"] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> list[Program]:
         """The first formulas, in the order of the search, that give all outputs.
 
         Args:
-            inputs, outputs, n_solutions, unlabelled, complete, coerce: as for :func:`synthesize`.
+            inputs, outputs, n_solutions, unlabelled, applicable, coerce: as for :func:`synthesize`.
             stop: asked now and then; ends the search when it says yes.
 
         Raises:
@@ -210,7 +210,7 @@ class Bustle:
                 return False
             if others:
                 behaviour = tuple(_result(expression, row, self.dialect) for row in others)
-                if complete and None in behaviour:
+                if applicable and 2 * behaviour.count(None) > len(others):
                     partial.append((behaviour.count(None), expression))
                     patience.begin()
                     return False
@@ -261,7 +261,7 @@ def synthesize(
     *,
     n_solutions: int = 1,
     unlabelled: Any = None,
-    complete: bool = False,
+    applicable: bool = False,
     coerce: Literal["text"] | None = None,
     on_failure: Literal["raise", "none"] = "raise",
     **settings: Any,
@@ -273,8 +273,8 @@ def synthesize(
         outputs: wanted result of each example. A missing one (None, NaN) leaves its example out.
         n_solutions: with more than 1, a list of up to so many formulas, smallest first.
         unlabelled: further rows of inputs; of formulas that agree on all of them only the first is given.
-        complete: look for a formula that has a value on every unlabelled row: after the first that has not,
-            for as long again and a second. If there is none, the one with the fewest gaps is given.
+        applicable: look for a formula that has a value on at least half of the unlabelled rows: after the first
+            that has not, for as long again and a second. If there is none, the one with the fewest gaps is given.
         coerce: "text" turns other cells into text; None refuses them.
         on_failure: "raise", or "none": gives None (an empty list) instead.
         **settings: of :class:`Bustle`, such as ``max_expressions``, ``timeout``, ``model``, ``dialect``.
@@ -290,7 +290,7 @@ def synthesize(
         raise InputError(f"on_failure must be 'raise' or 'none', got {on_failure!r}")
     try:
         programs = Bustle(**settings).synthesize(
-            inputs, outputs, n_solutions=n_solutions, unlabelled=unlabelled, complete=complete, coerce=coerce
+            inputs, outputs, n_solutions=n_solutions, unlabelled=unlabelled, applicable=applicable, coerce=coerce
         )
     except SynthesisFailure:
         if on_failure == "raise":
