@@ -126,6 +126,8 @@ def main() -> None:
     arguments = parse_arguments("BUSTLE's compiled search against plain Python, on the same work.")
     listed, which = tasks()
     core.warm_up()
+    model_overhead("loads the compiled loops", listed[:1], 1000)
+    searched(core.search, listed[0], 20_000, heuristics=True)
     budget = 100_000 if arguments.quick else 1_000_000
     at = f"{budget // 1000}k" if arguments.quick else "1M"
     note = f"{which}, {budget:,} expressions each, one thread"
