@@ -401,7 +401,8 @@ CLAIMS = [
         comparisons=(Threshold("model", metric="auc", bound=0.5),),
         run=separation,
         index=("seed", "training_seed"),
-        note="The 44 tasks that a plain search solves with at least one part. The paper draws histograms of the probabilities; the area says the same in one number.",
+        note="The 44 tasks that a plain search solves with at least one part. The paper draws histograms of the "
+        "probabilities; the area says the same in one number.",
     ),
     Claim(
         name="premises",
