@@ -177,10 +177,20 @@ def test_ctrl_c_leaves_no_output(people, tmp_path):
     people.write_text("a,b\nx1,q9\ny2,z7\nw,\n", encoding="utf-8")
     command = [Path(sys.executable).with_name("rostra"), "bustle", "fill", people, "--out", tmp_path / "o.xlsx"]
     options = ["--timeout", "60", "--max-expressions", str(10**9)]
-    running = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(5)  # well inside the search
-    running.send_signal(signal.SIGINT)
-    _, error = running.communicate(timeout=30)
+    with subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever started the tests in the background may have had interrupts ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
+        time.sleep(5)  # well inside the search
+        running.send_signal(signal.SIGINT)
+        try:
+            _, error = running.communicate(timeout=30)
+        finally:
+            running.kill()
     assert running.returncode == 1, error
     assert "stopped" in error
     assert "Traceback" not in error
