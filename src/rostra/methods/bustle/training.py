@@ -17,7 +17,7 @@ from torch.nn import functional
 from rostra.engine.checkpoints import save_checkpoint
 from rostra.engine.errors import InputError
 from rostra.engine.progress import progress, progress_bar
-from rostra.engine.runtime import resolve_device
+from rostra.engine.runtime import cores, resolve_device
 
 from .generation import TrainingSet, generate
 from .model import PremiseNetwork, ValueNetwork
@@ -41,10 +41,6 @@ class TrainingConfig:
     batch_size: int = 256
     epochs: int = 20
     patience: int | None = 3
-
-
-PAPER = TrainingConfig(lr=1e-5, batch_size=128, epochs=1000, patience=None)
-"""The paper's settings for the value network; the default reaches the same in a thousandth of the time."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ def generate_many(searches: int, *, seed: int, max_expressions: int, workers: in
 
     seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(searches, np.uint64)]
     jobs = [(one, max_expressions) for one in seeds]
-    count = min(searches, workers or available_cores())
+    count = min(searches, workers or cores())
     if count == 1:
         parts = list(progress(map(_generate_one, jobs), "searches", total=searches))
     else:
@@ -293,10 +289,3 @@ def _recipe(
         "validation_accuracy": round(float(history[best, 2]), 4),
         "rostra": importlib.metadata.version("rostra"),
     }
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
