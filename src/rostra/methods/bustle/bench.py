@@ -12,8 +12,8 @@ from typing import Any, Literal
 from rostra.engine.errors import InputError
 
 from .dsl import OPERATIONS, Operation, weight
-from .result import NewValues, SearchResult
-from .scorer import PremiseScorer, ValueScorer
+from .result import SearchResult
+from .scorer import Clock, PremiseScorer, ValueScorer
 from .semantics import Dialect, EvaluationError, evaluate
 from .tasks import Task, load_tasks
 
@@ -89,7 +89,7 @@ def solve(
     start = time.perf_counter()
     if arm.premises is not None:
         operations = arm.premises.operations(rows, outputs)
-    clock = _Clock()
+    clock = Clock()
     result = search(
         rows,
         outputs,
@@ -119,47 +119,6 @@ def solve(
         seconds_model=round(clock.model, 4),
         reason=result.reason,
     )
-
-
-class _Clock:
-    """Measures what a re-weighting takes, signatures and network apart."""
-
-    def __init__(self) -> None:
-        self.signatures = 0.0
-        self.model = 0.0
-
-    def timed(self, ask: Callable[[NewValues], Any]) -> Callable[[NewValues], Any]:
-        def reweight(new: NewValues) -> Any:
-            before, start = self.signatures, time.perf_counter()
-            added = ask(_Timed(new, self))
-            self.model += time.perf_counter() - start - (self.signatures - before)
-            return added
-
-        return reweight
-
-
-class _Timed:
-    """New values whose signatures are timed."""
-
-    def __init__(self, new: NewValues, clock: _Clock) -> None:
-        self._new = new
-        self._clock = clock
-
-    def __len__(self) -> int:
-        return len(self._new)
-
-    @property
-    def level(self) -> int:
-        return self._new.level
-
-    def vector(self, index: int) -> Any:
-        return self._new.vector(index)
-
-    def signatures(self) -> Any:
-        start = time.perf_counter()
-        found = self._new.signatures()
-        self._clock.signatures += time.perf_counter() - start
-        return found
 
 
 def _gives(expression: Any, row: Sequence[str], output: str, dialect: Dialect) -> bool:

@@ -6,8 +6,9 @@ the same for a whole search; of the values' 46 codes few combinations differ, so
 once for each.
 """
 
-__all__ = ["PremiseScorer", "ValueScorer", "added_weight", "columns_by_likeness", "nearest_columns"]
+__all__ = ["Clock", "PremiseScorer", "ValueScorer", "added_weight", "columns_by_likeness", "nearest_columns"]
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,49 @@ class ValueScorer:
             return np.array([known[key] for key in keys.tolist()], dtype=np.int64)[which]
 
         return added
+
+
+class Clock:
+    """Measures what a re-weighting takes, signatures and network apart."""
+
+    def __init__(self) -> None:
+        self.signatures = 0.0
+        self.model = 0.0
+
+    def timed(self, ask: Reweight) -> Reweight:
+        """The same re-weighting, measured."""
+
+        def reweight(new: NewValues) -> Any:
+            before, start = self.signatures, time.perf_counter()
+            added = ask(_Timed(new, self))
+            self.model += time.perf_counter() - start - (self.signatures - before)
+            return added
+
+        return reweight
+
+
+class _Timed:
+    """New values whose signatures are timed."""
+
+    def __init__(self, new: NewValues, clock: Clock) -> None:
+        self._new = new
+        self._clock = clock
+
+    def __len__(self) -> int:
+        return len(self._new)
+
+    @property
+    def level(self) -> int:
+        return self._new.level
+
+    def vector(self, index: int) -> Any:
+        return self._new.vector(index)
+
+    def signatures(self) -> Any:
+        start = time.perf_counter()
+        found = self._new.signatures()
+        self._clock.signatures += time.perf_counter() - start
+        return found
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from .evaluator import FormulaError, evaluate_formula
 from .formulas import column_letters, to_excel, to_python, to_sheets
 from .reference import MAX_LENGTH
 from .reference import search as reference_search
-from .result import NewValues, Reason, Reweight, SearchResult
-from .scorer import ValueScorer
+from .result import Reason, SearchResult
+from .scorer import Clock, ValueScorer
 from .semantics import Dialect, EvaluationError, evaluate
 
 DEFAULT_MODEL = Path(__file__).parent / "default_model"
@@ -36,7 +36,7 @@ class SynthesisStats:
         tried: expressions tried.
         unique: different vectors of results among them.
         seconds: wall time of the search.
-        seconds_model: of it, signatures and network.
+        seconds_signatures, seconds_model: of it, property signatures and network.
         reason: why it ended.
         compiled: whether the compiled search ran, or the plain one.
     """
@@ -44,6 +44,7 @@ class SynthesisStats:
     tried: int
     unique: int
     seconds: float
+    seconds_signatures: float
     seconds_model: float
     reason: Reason
     compiled: bool
@@ -220,18 +221,7 @@ class Bustle:
             programs.append(expression)
             return True
 
-        seconds = 0.0
-
-        def timed(ask: Reweight) -> Reweight:
-            def reweight(new: NewValues) -> Any:
-                nonlocal seconds
-                start = time.perf_counter()
-                added = ask(new)
-                seconds += time.perf_counter() - start
-                return added
-
-            return reweight
-
+        clock = Clock()
         result = search(
             rows,
             wanted,
@@ -239,7 +229,7 @@ class Bustle:
             timeout=self.timeout,
             dialect=self.dialect,
             heuristics=self.heuristics,
-            reweight=None if self.scorer is None else timed(self.scorer.reweight(rows, wanted)),
+            reweight=None if self.scorer is None else clock.timed(self.scorer.reweight(rows, wanted)),
             operations=self.operations,
             constants=self.constants,
             n_solutions=n_solutions,
@@ -249,7 +239,9 @@ class Bustle:
         if not programs and partial:
             programs = [min(partial, key=lambda found: found[0])[1]]
         compiled = search is not reference_search
-        stats = SynthesisStats(result.tried, result.unique, result.seconds, seconds, result.reason, compiled)
+        stats = SynthesisStats(
+            result.tried, result.unique, result.seconds, clock.signatures, clock.model, result.reason, compiled
+        )
         if not programs:
             raise SynthesisFailure(_failure(stats), stats)
         return [Program(expression, self.dialect, stats) for expression in programs]
