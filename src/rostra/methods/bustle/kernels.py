@@ -135,8 +135,9 @@ class Scratch(NamedTuple):
     option_length: I64  # (n, P)
 
 
-_inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""For functions that only compiled ones call: half as long to compile."""
+_outer = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+_inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+"""For functions that only compiled ones call. Without the wrappers they take half as long to compile."""
 
 
 @_inner
@@ -285,7 +286,7 @@ def _find_all(
         length, hits = part_length[e], 0
         if length > 0 and text_mask[part_at + e * part_m] & ~text_mask[text_at + e * text_m] == ZERO:
             begin, part_begin = text_offset[text + e], text_offset[part + e]
-            i = _find(pool, begin, text_length[e], part_begin, length, 0)
+            i = _find(pool, begin, text_length[e], part_begin, length, np.int64(0))
             while i >= 0:
                 hit[e, hits] = i
                 hits += 1
@@ -454,7 +455,7 @@ def _add_places(
                 i = -1
                 if text_mask[part_at + e * part_m] & ~text_mask[place] == ZERO:
                     text, length = text_offset[p * n + e], np.int64(text_length[place])
-                    i = _find(pool, text, length, text_offset[part + e], part_length[e], 0)
+                    i = _find(pool, text, length, text_offset[part + e], part_length[e], np.int64(0))
             if i < 0 or i >= MAX_NUMBER - 1:
                 key = ZERO
                 break
@@ -598,7 +599,7 @@ def _next_shares(level, enabled, size, state):
     return False
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def advance(level, limit, work, excel, skipping, exact_mask, target, enabled, state, t, b, v, s):
     """Try the candidates of a level from where the state says, until something is due.
 
@@ -631,10 +632,11 @@ def advance(level, limit, work, excel, skipping, exact_mask, target, enabled, st
     hit, n_hits, piece, which = s.hits, s.n_hits, s.part, s.which
     apart_hit, n_apart, cut_end, gap = s.apart, s.n_apart, s.end, s.place
     option_length, keys, length0, length1 = s.option_length, s.keys, s.length0, s.length1
-    has_concatenate = has_substitute = False
+    concatenates = substitutes = 0
     for op in enabled:
-        has_concatenate |= op == CONCATENATE
-        has_substitute |= op == SUBSTITUTE
+        concatenates += op == CONCATENATE
+        substitutes += op == SUBSTITUTE
+    has_concatenate, has_substitute = concatenates > 0, substitutes > 0
     n = k_str.size
     tried, count, entries = state[TRIED], state[COUNT], state[ENTRIES]
     table_mask = table.size - 1
@@ -754,7 +756,7 @@ def advance(level, limit, work, excel, skipping, exact_mask, target, enabled, st
                     if op == MID and past and skipping:
                         skip = True
                 elif op == SUBSTITUTE or op == SUBSTITUTE_ONE:
-                    step = 1 if op == SUBSTITUTE_ONE and not excel else 0
+                    step = np.int64(op == SUBSTITUTE_ONE and not excel)
                     hits = _find_all(
                         step, n, pool, text_offset, text_mask,
                         p0 * n, base0 + i0, m0, length0, p1 * n, base1 + i1, m1, length1, hit, n_hits,
@@ -795,7 +797,7 @@ def advance(level, limit, work, excel, skipping, exact_mask, target, enabled, st
                                 )
                 elif op == FIND_FROM:
                     found = _find_all(
-                        1, n, pool, text_offset, text_mask,
+                        np.int64(1), n, pool, text_offset, text_mask,
                         p1 * n, base1 + i1, m1, length1, p0 * n, base0 + i0, m0, length0, hit, n_hits,
                     )  # fmt: skip
                     for e in range(n):
@@ -904,7 +906,7 @@ def advance(level, limit, work, excel, skipping, exact_mask, target, enabled, st
                                 )
                             if text_longest[p0] + longest >= MAX_LENGTH:
                                 for e in range(n):
-                                    _drop_long(keys, width, at + e * m, length0[e], 1, text_length)
+                                    _drop_long(keys, width, at + e * m, length0[e], np.int64(1), text_length)
                         elif op == REPLACE:
                             for e in range(n):
                                 a, h = power[cut_begin[e]], suffix[e, cut_end[e]]
@@ -912,7 +914,7 @@ def advance(level, limit, work, excel, skipping, exact_mask, target, enabled, st
                             if most + longest >= MAX_LENGTH:
                                 for e in range(n):
                                     rest = length0[e] - cut_end[e] + cut_begin[e]
-                                    _drop_long(keys, width, at + e * m, rest, 1, text_length)
+                                    _drop_long(keys, width, at + e * m, rest, np.int64(1), text_length)
                         elif op == SUBSTITUTE:
                             for e in range(n):
                                 hits = n_hits[e]
@@ -1192,7 +1194,7 @@ def evaluate(op, id0, id1, id2, id3, to, pool_end, excel, t, v):
     return end
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def make_values(first, last, pool_end, excel, t, v):
     """Make the values of these numbers while there is room; gives the first one not made and the pool's end."""
     most = t.k_str.size * MAX_LENGTH
@@ -1205,7 +1207,7 @@ def make_values(first, last, pool_end, excel, t, v):
     return last, pool_end
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def enter_keys(keys, table):
     """Enter keys, all different or to be kept twice, into a table; 0 stands for none."""
     shift, mask = np.uint64(64), table.size - 1
@@ -1219,7 +1221,7 @@ def enter_keys(keys, table):
             table[slot] = key
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def fill_bucket(ids, kind, start, astral, t, b, v):
     """Copy values of one type, already made, into the arrays of a bucket; gives the longest text."""
     n, m = t.k_str.size, ids.size
@@ -1264,7 +1266,7 @@ def fill_bucket(ids, kind, start, astral, t, b, v):
     return longest
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def heuristic_weights(first, last, level, words, row, t, v, result):
     """Weights of values by their edit distance to the outputs (``reference.heuristic_weight``); others keep theirs.
 
@@ -1335,7 +1337,7 @@ def _within(pool, begin, length, output, output_begin, output_length):
     return False
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def signatures(kinds, numbers, offsets, pool, facts, output, output_length, result):
     """Property signatures of values (``signatures.value_signature``).
 
