@@ -229,10 +229,11 @@ class _Search:
         self.pending: list[list[NDArray[np.int64]]] = [[] for _ in range(max_weight + 2)]
         self.made = 0  # values up to here have their texts
         self.largest = 0  # bucket
+        self.known: set[tuple[type, Vector]] = set()  # in exact mode, of the values before self.listed
+        self.listed = 0
         self.level = 1
         self.values = Values(
             table=np.zeros(1 << 13, dtype=np.uint64),
-            owner=np.zeros(1 << 13 if exact_mask else 1, dtype=np.int32),
             operation=np.empty(1 << 12, dtype=np.uint8),
             argument=np.empty((1 << 12, 4), dtype=np.int32),
             offset=np.empty(1 << 12, dtype=np.int64),
@@ -263,9 +264,11 @@ class _Search:
                     end += len(result)
                 else:
                     values.number[number * n + e] = result
-        keys = np.array([self.key(vector) for vector in vectors], dtype=np.uint64)
-        entries = kernels.enter_leaves(0, len(vectors), keys, self.exact_mask, n, values)
-        self.state[kernels.COUNT], self.state[kernels.ENTRIES], self.state[kernels.POOL] = len(vectors), entries, end
+        different = dict.fromkeys((type(vector[0]), vector) for vector in vectors)
+        keys = np.array([self.table_key(vector) for _, vector in different], dtype=np.uint64)
+        kernels.enter_keys(keys, values.table)
+        self.state[kernels.COUNT], self.state[kernels.ENTRIES] = len(vectors), len(different)
+        self.state[kernels.POOL] = end
         self.made = len(vectors)
         self.pending[1].append(np.arange(len(vectors)))
 
@@ -281,6 +284,10 @@ class _Search:
         kind = KINDS.index("str" if isinstance(vector[0], str) else "bool" if isinstance(vector[0], bool) else "int")
         return (total + int(kernels.TAGS[kind])) % (1 << 64)
 
+    def table_key(self, vector: Vector) -> int:
+        """Key under which the table holds a vector."""
+        return self.key(vector) & int(self.exact_mask) | 1 if self.exact_mask else self.key(vector)
+
     def run(self, n_solutions: int, official: bool) -> SearchResult:
         task, state = self.task, self.state
         self.solutions: list[tuple[Expression, int, int]] = []
@@ -294,16 +301,12 @@ class _Search:
             return self._result("solved")
         if self.limit <= 0:
             return self._result("expressions")
-        target = np.uint64(self.key(task.outputs))
-        if self.exact_mask:
-            target = (target & self.exact_mask) | np.uint64(1)
-
+        target = np.uint64(self.table_key(task.outputs))
         self._fill_bucket(1)
         for level in range(2, self.max_weight + 1):
             self.level = level
             first_new = int(state[kernels.COUNT])
             state[kernels.OP] = state[kernels.W0] = state[kernels.INSIDE] = 0
-            dropped: list[int] = []
             while True:
                 if self._late():
                     return self._result("timeout")
@@ -317,18 +320,18 @@ class _Search:
                     self._make_room()
                 elif status == kernels.HIT_OUTPUT:
                     self.skipping = False
-                    if state[kernels.HIT + 5] >= 0:
-                        dropped.append(int(state[kernels.HIT + 5]))
                     self._add_solution()
                     if len(self.solutions) == n_solutions:
                         return self._result("solved")
                     if state[kernels.TRIED] >= self.limit:
                         return self._result("expressions")
+                elif status == kernels.ASKS:
+                    self._answer()
                 elif status == kernels.BUDGET_DONE:
                     return self._result("expressions")
                 elif status == kernels.LEVEL_DONE:
                     break
-            if not self._end_level(first_new, dropped):
+            if not self._end_level(first_new):
                 return self._result("timeout")
         return self._result("weight")
 
@@ -350,20 +353,32 @@ class _Search:
         if results == self.task.outputs and (self.accept is None or self.accept(expression)):
             self.solutions.append((expression, self.level, int(self.state[kernels.TRIED])))
 
-    def _end_level(self, first_new: int, dropped: Sequence[int]) -> bool:
+    def _answer(self) -> None:
+        """Say whether the candidate in question is a new value, and whether it is the output (exact mode)."""
+        for number in range(self.listed, int(self.state[kernels.COUNT])):
+            vector = self.vector(number)
+            self.known.add((type(vector[0]), vector))
+        self.listed = int(self.state[kernels.COUNT])
+        operation, *numbers = self.state[kernels.HIT : kernels.HIT + 5].tolist()
+        compute = function(OPERATIONS[operation], self.dialect)
+        vector = tuple(map(compute, *(self.vector(number) for number in numbers if number >= 0)))
+        new = (type(vector[0]), vector) not in self.known
+        self.known.add((type(vector[0]), vector))
+        answer = (kernels.IS_NEW if new else kernels.IS_KNOWN) + kernels.IS_OUTPUT * (vector == self.task.outputs)
+        self.state[kernels.ANSWER] = answer
+
+    def _end_level(self, first_new: int) -> bool:
         """Make the new values, put them into their buckets and fill the next one; False when time is up."""
         last = int(self.state[kernels.COUNT])
-        if not self.exact_mask and not self._make(last):
+        if not self._make(last):
             return False
-        self.made = last
         weights = np.full(last - first_new, self.level, dtype=np.int64)
         if self.heuristics and not self._heuristic_weights(first_new, last, weights):
             return False
         spent = self.state[kernels.TRIED] / self.limit
         if self.timeout is not None:
             spent = max(spent, (time.perf_counter() - self.start) / self.timeout)
-        numbers = np.setdiff1d(np.arange(first_new, last), np.array(dropped, dtype=np.int64), assume_unique=True)
-        weights = weights[numbers - first_new]
+        numbers = np.arange(first_new, last)
         if self.reweight is not None and len(numbers) and spent <= self.reweighting_fraction:
             weights = weights + np.asarray(self.reweight(self._level_values(numbers)), dtype=np.int64)
         for weight in np.unique(weights[weights <= self.max_weight]):
@@ -436,11 +451,8 @@ class _Search:
         # Entries are at most as many as values; the loops stop for room by either.
         if state[kernels.COUNT] > len(self.values.table) // 2 - kernels.CHUNK:
             table = np.zeros(2 * len(self.values.table), dtype=np.uint64)
-            owner = np.zeros(len(table) if self.exact_mask else 1, dtype=np.int32)
-            kernels.grow_table(self.values.table, self.values.owner, table, owner)
-            self.values = self.values._replace(table=table, owner=owner)
-        if self.exact_mask and state[kernels.POOL] + kernels.CHUNK * self.n * 99 > len(self.values.pool):
-            self._grow(pool=2 * len(self.values.pool))
+            kernels.enter_keys(self.values.table, table)
+            self.values = self.values._replace(table=table)
 
     def _grow_values(self) -> None:
         size = 2 * len(self.values.operation)
@@ -581,6 +593,8 @@ def _scratch(n: int, width: int, largest: int) -> Scratch:
         n_hits=np.empty(n, dtype=np.int64),
         apart=table(np.int64),
         n_apart=np.empty(n, dtype=np.int64),
+        length0=np.empty(n, dtype=np.int64),
+        length1=np.empty(n, dtype=np.int64),
         start=np.empty(n, dtype=np.int64),
         end=np.empty(n, dtype=np.int64),
         known_a=np.empty(places, dtype=np.uint64),

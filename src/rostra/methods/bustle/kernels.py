@@ -52,11 +52,13 @@ ZERO, ONE = np.uint64(0), np.uint64(1)
 
 # Places in the state of a search.
 OP, W0, I0, I1, I2, LO, BASE, TRIED, COUNT, ENTRIES, POOL, INSIDE = 0, 1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
-HIT = 15  # operation and arguments of a candidate that has the key of the output; its number in exact mode, or -1
+HIT = 15  # operation and arguments of a candidate that has the key of the output, or about which is asked
+ANSWER = 20  # to ASKS: 0 none, or IS_KNOWN, IS_NEW, and IS_OUTPUT added
+IS_KNOWN, IS_NEW, IS_OUTPUT = 1, 2, 4
 STATE_SIZE = 24
 
 # What ``advance`` says when it returns.
-LEVEL_DONE, SLICE_DONE, NEEDS_ROOM, HIT_OUTPUT, BUDGET_DONE = range(5)
+LEVEL_DONE, SLICE_DONE, NEEDS_ROOM, HIT_OUTPUT, BUDGET_DONE, ASKS, RUNNING = range(7)
 
 
 class Text(NamedTuple):
@@ -101,7 +103,6 @@ class Values(NamedTuple):
     """Values by number, and the table of keys."""
 
     table: U64  # 0: free
-    owner: I32  # value of a slot; used in exact mode only
     operation: U8
     argument: I32  # (values, 4)
     offset: I64  # start of the first example's text in the pool
@@ -121,6 +122,8 @@ class Scratch(NamedTuple):
     n_hits: I64  # (n,)
     apart: I64  # (n, P) hits that do not overlap
     n_apart: I64  # (n,)
+    length0: I64  # (n,) lengths of the first and the second argument
+    length1: I64  # (n,)
     start: I64  # (n,)
     end: I64  # (n,)
     known_a: U64  # (power of two >= 4m,) sets of keys
@@ -132,7 +135,12 @@ class Scratch(NamedTuple):
     option_length: I64  # (n, P)
 
 
-@njit(cache=True, nogil=True)
+_outer = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+_inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+"""For functions that only compiled ones call. Without the wrappers they take half as long to compile."""
+
+
+@_inner
 def _find(pool, text, text_length, part, part_length, begin):
     """Place of the first occurrence of a text in another one at or after ``begin``, or -1."""
     first = pool[part]
@@ -146,7 +154,7 @@ def _find(pool, text, text_length, part, part_length, begin):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _add_to_set(known, mask, key):
     """Whether the key was not there; 0 is read as 1."""
     key = max(key, ONE)
@@ -159,7 +167,7 @@ def _add_to_set(known, mask, key):
     return True
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _set_mask(known, size):
     """Empty as much of a set as ``size`` keys need; gives the mask of its places."""
     places = 16
@@ -169,7 +177,7 @@ def _set_mask(known, size):
     return places - 1
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _case_hash(op, t, pool, begin, length):
     """Hash of a text in another case; gives also whether the operation fails."""
     total = ZERO
@@ -195,7 +203,7 @@ def _case_hash(op, t, pool, begin, length):
     return total, False
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _trim_ends(t, pool, begin, length):
     i, j = begin, begin + length
     while i < j and t.blank[pool[i]]:
@@ -205,782 +213,867 @@ def _trim_ends(t, pool, begin, length):
     return i, j
 
 
-@njit(cache=True, nogil=True)
-def _substitute_parts(t, s, e, length, part_length, places, hits):
+@_inner
+def _substitute_parts(e, length, part_length, places, hits, power, suffix, piece, gap):
     """Cut a text at the first ``hits`` of ``places``, so that replacing them by x gives a polynomial in y = B^len(x).
 
-    hash = sum_k y^k (part_k + place_k h(x)); the last place is 0.
+    hash = sum_k y^k (piece_k + gap_k h(x)); the last gap is 0.
     """
     begin = 0
     for i in range(hits + 1):
         end = places[e, i] if i < hits else length
         shift = begin - i * part_length
-        s.part[e, i] = t.power[shift] * (s.suffix[e, begin] - t.power[end - begin] * s.suffix[e, end])
-        s.place[e, i] = t.power[end - i * part_length] if i < hits else ZERO
+        piece[e, i] = power[shift] * (suffix[e, begin] - power[end - begin] * suffix[e, end])
+        gap[e, i] = power[end - i * part_length] if i < hits else ZERO
         begin = end + part_length
 
 
-@njit(cache=True, nogil=True)
-def advance(level, limit, work_limit, excel, skipping, exact_mask, target, enabled, state, t, b, v, s):
+@_inner
+def _hash_parts(op, n, first, pool, text_offset, length0, code, power, k_str, prefix, suffix):
+    """Hashes of all prefixes and suffixes of a text."""
+    for e in range(n):
+        length, offset = length0[e], text_offset[first + e]
+        k, h = k_str[e], ZERO
+        suffix[e, length] = ZERO
+        for i in range(length - 1, -1, -1):
+            h = h * power[1] + code[pool[offset + i]]
+            suffix[e, i] = k * h
+        if op != RIGHT and op != MID:
+            h *= k
+            for i in range(length + 1):
+                prefix[e, i] = h - power[i] * suffix[e, i]
+
+
+@_inner
+def _hash_repeated(e, length, g, power, option):
+    """Hashes of a text repeated 0, 1, .. times, while the result is not too large."""
+    h = ZERO
+    option[e, 0] = ZERO
+    if length > 0:
+        for i in range(1, (MAX_LENGTH - 1) // length + 1):
+            h = h * power[length] + g
+            option[e, i] = h
+
+
+@_inner
+def _choose_texts(skipping, n, m, base, at0, m0, bool_value, text_hash, known, chosen, chosen_sum):
+    """Third arguments of IF: of texts that differ only where the condition holds, the first. Gives how many."""
+    mask = _set_mask(known, m)
+    count = 0
+    for j in range(m):
+        key = ZERO
+        for e in range(n):
+            if not bool_value[at0 + e * m0]:
+                key += text_hash[base + e * m + j]
+        if not skipping or _add_to_set(known, mask, key):
+            chosen[count] = j
+            chosen_sum[count] = key
+            count += 1
+    return count
+
+
+@_inner
+def _find_all(
+    step, n, pool, text_offset, text_mask, text, text_at, text_m, text_length, part, part_at, part_m, part_length,
+    hit, n_hits,
+):  # fmt: skip
+    """Find a non-empty text in another one, in each example; gives the number of examples with a hit.
+
+    Step 0 finds occurrences that do not overlap, step 1 all.
+    """
+    found = 0
+    for e in range(n):
+        length, hits = part_length[e], 0
+        if length > 0 and text_mask[part_at + e * part_m] & ~text_mask[text_at + e * text_m] == ZERO:
+            begin, part_begin = text_offset[text + e], text_offset[part + e]
+            i = _find(pool, begin, text_length[e], part_begin, length, np.int64(0))
+            while i >= 0:
+                hit[e, hits] = i
+                hits += 1
+                i = _find(pool, begin, text_length[e], part_begin, length, i + (step if step > 0 else length))
+        n_hits[e] = hits
+        if hits > 0:
+            found += 1
+    return found
+
+
+@_inner
+def _choose_occurrences(
+    skipping, has_substitute, excel, n, m, base, int_value, n_hits, k_int, known, which, chosen
+):  # fmt: skip
+    """Occurrence numbers of SUBSTITUTE that can give something new; gives how many.
+
+    Codes of an example in ``which``: 0 all occurrences, 1..hits one of them, hits + 1 none; -1 first: no value.
+    """
+    mask = _set_mask(known, m)
+    count = 0
+    for j in range(m):
+        no_error, all_all, all_none, key = True, True, True, ZERO
+        for e in range(n):
+            hits = n_hits[e]
+            o = np.int64(int_value[base + e * m + j])
+            if o < excel:
+                no_error = False
+            if hits == 0 or o > hits:
+                o = hits + 1
+            elif hits == 1:
+                o = 0
+            if hits > 0 and o != 0:
+                all_all = False
+            if hits > 0 and o != hits + 1:
+                all_none = False
+            which[count * n + e] = o
+            key += k_int[e] * np.uint64(o)
+        new = True
+        if not skipping:
+            if not no_error:
+                which[count * n] = -1
+        elif not no_error or all_none or (all_all and has_substitute):
+            new = False
+        else:
+            new = _add_to_set(known, mask, key)
+        if new:
+            chosen[count] = j
+            count += 1
+    return count
+
+
+@_inner
+def _hits_apart(e, part_length, hit, n_hits, apart_hit):
+    """Of the hits those that do not overlap, from the left; gives how many."""
+    apart, end = 0, 0
+    for i in range(n_hits):
+        if hit[e, i] >= end:
+            end = hit[e, i] + part_length
+            apart_hit[e, apart] = hit[e, i]
+            apart += 1
+    return apart
+
+
+@_inner
+def _substitute_options(
+    n, at, m, text_hash, text_length, length0, length1, hit, n_hits, n_apart,
+    power, prefix, suffix, piece, gap, option, option_length,
+):  # fmt: skip
+    """Hashes and lengths for all that SUBSTITUTE can do with a text, a part and a new text: see ``which``."""
+    for e in range(n):
+        length, part_length, new_length = length0[e], length1[e], np.int64(text_length[at + e * m])
+        g = text_hash[at + e * m]
+        y = power[new_length]
+        apart, hits = n_apart[e], n_hits[e]
+        h = piece[e, apart]
+        for i in range(apart - 1, -1, -1):
+            h = h * y + piece[e, i] + gap[e, i] * g
+        option[e, 0] = h
+        option_length[e, 0] = length + apart * (new_length - part_length)
+        for i in range(hits):
+            begin = hit[e, i]
+            option[e, i + 1] = prefix[e, begin] + power[begin] * (g + y * suffix[e, begin + part_length])
+            option_length[e, i + 1] = length + new_length - part_length
+        option[e, hits + 1] = suffix[e, 0]
+        option_length[e, hits + 1] = length
+
+
+@_inner
+def _add_texts(keys, width, at, a, h, text_hash, text_length, power):
+    """Add the part of one example to keys of texts that hold the inner text x once: a h(x) + h B^len(x)."""
+    if h == ZERO:
+        for j in range(width):
+            keys[j] += a * text_hash[at + j]
+    else:
+        for j in range(width):
+            keys[j] += a * text_hash[at + j] + power[text_length[at + j]] * h
+
+
+@_inner
+def _add_texts_often(keys, width, at, e, hits, piece, gap, text_hash, text_length, power):
+    """The same where x stands in several places (see ``_substitute_parts``); without the first piece."""
+    for j in range(width):
+        g, y = text_hash[at + j], power[text_length[at + j]]
+        h = piece[e, hits]
+        for i in range(hits - 1, 0, -1):
+            h = h * y + piece[e, i] + gap[e, i] * g
+        keys[j] += h * y + gap[e, 0] * g
+
+
+@_inner
+def _drop_long(keys, width, at, rest, times, text_length):
+    """Drop candidates whose text would be too long: the inner one so many times, and a rest."""
+    for j in range(width):
+        if rest + times * text_length[at + j] >= MAX_LENGTH:
+            keys[j] = ZERO
+
+
+@_inner
+def _add_options(keys, width, first, n, which, option, option_length):
+    for j in range(width):
+        key, at = keys[j], first + j * n
+        for e in range(n):
+            o = which[at + e]
+            if o < 0 or option_length[e, o] >= MAX_LENGTH:
+                key = ZERO
+                break
+            key += option[e, o]
+        keys[j] = key
+
+
+@_inner
+def _add_slices(op, keys, width, at, m, n, int_value, length0, cut_begin, power, prefix, suffix):
+    """LEFT, RIGHT and MID; the inner argument is the number of characters."""
+    for j in range(width):
+        key = keys[j]
+        for e in range(n):
+            k = np.int64(int_value[at + e * m + j])
+            begin = cut_begin[e] if op == MID else 0
+            length = length0[e] - begin
+            if k < 0 or min(k, length) >= MAX_LENGTH:
+                key = ZERO
+                break
+            k = min(k, length)
+            if op == LEFT:
+                key += prefix[e, k]
+            elif op == RIGHT:
+                key += suffix[e, length - k]
+            else:
+                key += suffix[e, begin] - power[k] * suffix[e, begin + k]
+        keys[j] = key
+
+
+@_inner
+def _add_places(
+    excel, keys, width, at, first, m, n, pool, text_offset, text_mask, text_length, uncountable, k_int,
+    part, part_at, part_m, part_length,
+):  # fmt: skip
+    """FIND; the inner argument is the text in which to look."""
+    for j in range(width):
+        key, p = keys[j], first + j
+        for e in range(n):
+            place, i = at + e * m + j, np.int64(0)
+            if excel and (uncountable[p] or part_length[e] == 0):  # no empty text is found
+                i = -1
+            elif part_length[e] > 0:
+                i = -1
+                if text_mask[part_at + e * part_m] & ~text_mask[place] == ZERO:
+                    text, length = text_offset[p * n + e], np.int64(text_length[place])
+                    i = _find(pool, text, length, text_offset[part + e], part_length[e], np.int64(0))
+            if i < 0 or i >= MAX_NUMBER - 1:
+                key = ZERO
+                break
+            key += k_int[e] * np.uint64(i + 1)
+        keys[j] = key
+
+
+@_inner
+def _add_later_places(keys, width, at, m, n, int_value, k_int, length0, length1, hit, n_hits):
+    """FIND from a place on, which is the inner argument."""
+    for j in range(width):
+        key = keys[j]
+        for e in range(n):
+            o = np.int64(int_value[at + e * m + j])
+            i = np.int64(-1)
+            if o > 0 and length0[e] == 0:
+                i = min(o, length1[e] + 1)
+            elif o > 0:
+                for k in range(n_hits[e]):
+                    if hit[e, k] >= o - 1:
+                        i = hit[e, k] + 1
+                        break
+            if i < 0 or i >= MAX_NUMBER:
+                key = ZERO
+                break
+            key += k_int[e] * np.uint64(i)
+        keys[j] = key
+
+
+@_inner
+def _combine_numbers(op, keys, width, at, number, k, int_value):
+    """ADD and MINUS: drop sums that are too large. GT and GTE: add an example's part of the key."""
+    if op == ADD or op == MINUS:
+        sign = 1 if op == ADD else -1
+        for j in range(width):
+            if abs(number + sign * int_value[at + j]) >= MAX_NUMBER:
+                keys[j] = ZERO
+    else:
+        if op == GTE:
+            number += 1
+        for j in range(width):
+            keys[j] += k if number > int_value[at + j] else ZERO
+
+
+@_inner
+def _add_repeated(keys, width, at, e, length, int_value, option):
+    for j in range(width):
+        k = np.int64(int_value[at + j])
+        if k < 0 or length * k >= MAX_LENGTH:
+            keys[j] = ZERO
+        elif keys[j] != ZERO and length > 0:
+            keys[j] += option[e, k]
+
+
+@_inner
+def _add_digits(keys, width, at, k, int_value, special, code, power):
+    for j in range(width):
+        number = np.int64(int_value[at + j])
+        rest = abs(number)
+        h = code[special[rest % 10]]
+        while rest >= 10:
+            rest //= 10
+            h = h * power[1] + code[special[rest % 10]]
+        if number < 0:
+            h = h * power[1] + code[special[10]]
+        keys[j] += k * h
+
+
+@_inner
+def _map_texts(op, excel, keys, width, at, first, m, n, text_offset, text_length, uncountable, t, pool):
+    """Operations on one text."""
+    for j in range(width):
+        key, p = keys[j], first + j
+        for e in range(n):
+            offset, length = text_offset[p * n + e], np.int64(text_length[at + e * m + j])
+            if op == LEN:
+                if length >= MAX_NUMBER or (excel and uncountable[p]):
+                    key = ZERO
+                    break
+                key += t.k_int[e] * np.uint64(length)
+                continue
+            h, fails = ZERO, False
+            if op == TRIM:
+                i, end = _trim_ends(t, pool, offset, length)
+                length = 0
+                for place in range(i, end):
+                    if place == i or pool[place] != t.special[11] or pool[place - 1] != t.special[11]:
+                        h += t.code[pool[place]] * t.power[length]
+                        length += 1
+            else:
+                h, fails = _case_hash(op, t, pool, offset, length)
+            if fails or length >= MAX_LENGTH:
+                key = ZERO
+                break
+            key += t.k_str[e] * h
+        keys[j] = key
+
+
+@_inner
+def _next_shares(level, enabled, size, state):
+    """Go on to the next operation and way to share the weight among its arguments for which there are values.
+
+    Operations in their order; for each the ways in ascending lexicographic order, from 1, 1, .., rest on.
+    Gives whether there is one.
+    """
+    total = level - 1
+    while state[OP] < enabled.size:
+        op = enabled[state[OP]]
+        last = ARITY[op] - 1
+        more = False
+        if state[W0] == 0:
+            more = total > last
+            for i in range(last):
+                state[W0 + i] = 1
+            state[W0 + last] = total - last
+        else:
+            i = last - 1
+            while i >= 0 and not more:
+                rest = total  # for the shares from place i + 1 on, if share i grows by 1
+                for k in range(i + 1):
+                    rest -= state[W0 + k]
+                rest -= 1
+                if rest >= last - i:
+                    more = True
+                    state[W0 + i] += 1
+                    for k in range(i + 1, last):
+                        state[W0 + k] = 1
+                        rest -= 1
+                    state[W0 + last] = rest
+                i -= 1
+        if not more:
+            state[OP] += 1
+            state[W0] = 0
+            continue
+        values = True
+        for i in range(last + 1):
+            if size[ARGUMENT[op, i], state[W0 + i]] == 0:
+                values = False
+        if values:
+            return True
+    return False
+
+
+@_outer
+def advance(level, limit, work, excel, skipping, exact_mask, target, enabled, state, t, b, v, s):
     """Try the candidates of a level from where the state says, until something is due.
 
     Args:
         level: weight of the candidates.
         limit: candidates to try in the whole search.
-        work_limit: units of work until it returns anyway; a unit is about one candidate.
+        work: units of work until it returns anyway; a unit is about one candidate.
         excel: 1 for the "excel" dialect.
         skipping: whether to count blocks of known results without looking them up. Not when the output
             has been seen, or candidates that give it again would be missed.
-        exact_mask: 0, or a mask for keys: then vectors are compared, not only keys (for tests).
+        exact_mask: 0, or a mask for keys: then it asks whether a candidate whose key is known really is (for tests).
         target: key of the output.
         enabled: operations to use, ascending.
         state, t, b, v, s: see above.
 
     Returns:
-        One of LEVEL_DONE, SLICE_DONE, NEEDS_ROOM, HIT_OUTPUT, BUDGET_DONE.
+        One of LEVEL_DONE, SLICE_DONE, NEEDS_ROOM, HIT_OUTPUT, BUDGET_DONE, ASKS.
     """
-    has_concatenate = np.any(enabled == CONCATENATE)
-    has_substitute = np.any(enabled == SUBSTITUTE)
-    while state[OP] < enabled.size:
+    # For the compiler's sake: an attribute of a tuple costs time wherever it is read, so each is read once, and
+    # the work of each operation is in a function of its own, which is given the arrays that it needs.
+    k_str, power, code, k_int = t.k_str, t.power, t.code, t.k_int
+    k_bool, special = t.k_bool, t.special
+    uncountable, text_offset, text_key, text_longest = b.uncountable, b.text_offset, b.text_key, b.text_longest
+    text_hash, bool_value, int_key, int_value = b.text_hash, b.bool_value, b.int_key, b.int_value
+    text_mask, text_length, text_id, int_id, bool_id = b.text_mask, b.text_length, b.text_id, b.int_id, b.bool_id
+    table, operation, pool = v.table, v.operation, v.pool
+    argument = v.argument
+    suffix, prefix, known_a, option = s.suffix, s.prefix, s.known_a, s.option
+    known_b, chosen, chosen_sum, cut_begin = s.known_b, s.chosen, s.chosen_sum, s.start
+    hit, n_hits, piece, which = s.hits, s.n_hits, s.part, s.which
+    apart_hit, n_apart, cut_end, gap = s.apart, s.n_apart, s.end, s.place
+    option_length, keys, length0, length1 = s.option_length, s.keys, s.length0, s.length1
+    concatenates = substitutes = 0
+    for op in enabled:
+        concatenates += op == CONCATENATE
+        substitutes += op == SUBSTITUTE
+    has_concatenate, has_substitute = concatenates > 0, substitutes > 0
+    n = k_str.size
+    tried, count, entries = state[TRIED], state[COUNT], state[ENTRIES]
+    table_mask = table.size - 1
+    shift = np.uint64(64)
+    while (ONE << (np.uint64(64) - shift)) < np.uint64(table.size):
+        shift -= ONE
+    capacity = min(operation.size, table.size // 2) - CHUNK
+    status = RUNNING
+    while status == RUNNING:
+        if not state[INSIDE]:
+            if not _next_shares(level, enabled, b.size, state):
+                status = LEVEL_DONE
+                break
+            state[I0] = state[I1] = state[I2] = state[LO] = state[INSIDE] = 0
+            state[BASE] = tried
         op = enabled[state[OP]]
         arity = ARITY[op]
-        total = level - 1
-        if state[W0] == 0:  # first way to share the weight among the arguments: 1, 1, .., rest
-            if total < arity:
-                state[OP] += 1
-                continue
-            for i in range(arity - 1):
-                state[W0 + i] = 1
-            state[W0 + arity - 1] = total - arity + 1
-        room = True
-        for i in range(arity):
-            if b.size[ARGUMENT[op, i], state[W0 + i]] == 0:
-                room = False
-        if room:
-            if not state[INSIDE]:
-                state[I0] = state[I1] = state[I2] = state[LO] = 0
-                state[BASE] = state[TRIED]
-            status, work_limit = _combine(
-                op, arity, limit, work_limit, excel, skipping, exact_mask, target,
-                has_concatenate, has_substitute, state, t, b, v, s,
-            )  # fmt: skip
-            if status != LEVEL_DONE:
-                state[INSIDE] = 1
-                return status
-            state[INSIDE] = 0
-        # next way, in ascending lexicographic order
-        last = arity - 2
-        while last >= 0:
-            rest = total
-            for i in range(last + 1):
-                rest -= state[W0 + i]
-            if rest - 1 >= arity - 1 - last:
-                state[W0 + last] += 1
-                rest -= 1
-                for i in range(last + 1, arity - 1):
-                    state[W0 + i] = 1
-                    rest -= 1
-                state[W0 + arity - 1] = rest
-                break
-            last -= 1
-        if last < 0:
-            state[OP] += 1
-            state[W0] = 0
-    return LEVEL_DONE
+        tag = TAGS[RESULT[op]]
+        # Buckets: up to three outer arguments (0, 1, 2; size 1 where there is none) and the inner one.
+        w = state[W0 + arity - 1]
+        kind = ARGUMENT[op, arity - 1]
+        start, m = b.start[kind, w], b.size[kind, w]
+        base = n * start
+        longest = b.longest[w]
+        start0 = m0 = m1 = m2 = 1
+        start1 = start2 = 0
+        if arity > 1:
+            start0, m0 = b.start[ARGUMENT[op, 0], state[W0]], b.size[ARGUMENT[op, 0], state[W0]]
+        if arity > 2:
+            start1, m1 = b.start[ARGUMENT[op, 1], state[W0 + 1]], b.size[ARGUMENT[op, 1], state[W0 + 1]]
+        if arity > 3:
+            start2, m2 = b.start[ARGUMENT[op, 2], state[W0 + 2]], b.size[ARGUMENT[op, 2], state[W0 + 2]]
+        base0, base1, base2 = n * start0, n * start1, n * start2
 
+        inner_base, lo = state[BASE], state[LO]
+        first0, first1, first2 = state[I0], state[I1], state[I2]
+        uses_list = op == IF or op == SUBSTITUTE_ONE
+        outer0 = outer1 = outer2 = np.int64(-1)  # numbers of the outer arguments
+        mask_a = 0
+        in_set = 0
 
-@njit(cache=True, nogil=True)
-def _combine(
-    op, arity, limit, work, excel, skipping, exact_mask, target, has_concatenate, has_substitute, state, t, b, v, s
-):
-    """All candidates of one operation for one way to share the weight. Gives a status and the work left."""
-    n = t.k_str.size
-    tag = TAGS[RESULT[op]]
-    # Buckets: up to three outer arguments (0, 1, 2; size 1 where there is none) and the inner one.
-    w = state[W0 + arity - 1]
-    kind = ARGUMENT[op, arity - 1]
-    start, m = b.start[kind, w], b.size[kind, w]
-    base = n * start
-    longest = b.longest[w]
-    start0 = m0 = m1 = m2 = 1
-    start1 = start2 = 0
-    if arity > 1:
-        start0, m0 = b.start[ARGUMENT[op, 0], state[W0]], b.size[ARGUMENT[op, 0], state[W0]]
-    if arity > 2:
-        start1, m1 = b.start[ARGUMENT[op, 1], state[W0 + 1]], b.size[ARGUMENT[op, 1], state[W0 + 1]]
-    if arity > 3:
-        start2, m2 = b.start[ARGUMENT[op, 2], state[W0 + 2]], b.size[ARGUMENT[op, 2], state[W0 + 2]]
-    base0, base1, base2 = n * start0, n * start1, n * start2
-
-    tried, count, entries = state[TRIED], state[COUNT], state[ENTRIES]
-    inner_base, lo = state[BASE], state[LO]
-    first0, first1, first2 = state[I0], state[I1], state[I2]
-    table_mask = v.table.size - 1
-    shift = np.uint64(64)
-    while (ONE << (np.uint64(64) - shift)) < np.uint64(v.table.size):
-        shift -= ONE
-    capacity = min(v.operation.size, v.table.size // 2) - CHUNK
-    uses_list = op == IF or op == SUBSTITUTE_ONE
-    mask_a = mask_b = 0
-    in_set = 0
-    status = LEVEL_DONE
-
-    for i0 in range(first0, m0):
-        # ---- prepare what depends on the first argument alone
-        skip = False
-        p0 = start0 + i0
-        constant0 = ZERO
-        if op == LEFT or op == RIGHT or op == MID or op == REPLACE or op == SUBSTITUTE or op == SUBSTITUTE_ONE:
-            if excel and b.uncountable[p0] and op != SUBSTITUTE and op != SUBSTITUTE_ONE:
-                skip = True
-            else:
-                for e in range(n):
-                    length = b.text_length[base0 + e * m0 + i0]
-                    offset = b.text_offset[p0 * n + e]
-                    k, h = t.k_str[e], ZERO
-                    s.suffix[e, length] = ZERO
-                    for i in range(length - 1, -1, -1):
-                        h = h * t.power[1] + t.code[v.pool[offset + i]]
-                        s.suffix[e, i] = k * h
-                    if op != RIGHT and op != MID:
-                        h *= k
-                        for i in range(length + 1):
-                            s.prefix[e, i] = h - t.power[i] * s.suffix[e, i]
-            if op == REPLACE:
-                mask_a = _set_mask(s.known_a, min(m1 * m2, MAX_PAIRS))
-                in_set = 0
-        elif op == CONCATENATE:
-            constant0 = b.text_key[p0]
-        elif op == REPT:
-            skip = skipping and b.text_longest[p0] == 0
-            for e in range(n):
-                length = b.text_length[base0 + e * m0 + i0]
-                g, h = b.text_hash[base0 + e * m0 + i0], ZERO
-                s.option[e, 0] = ZERO
-                if length > 0:
-                    for i in range(1, (MAX_LENGTH - 1) // length + 1):
-                        h = h * t.power[length] + g
-                        s.option[e, i] = h
-        elif op == IF:
-            trues = 0
-            for e in range(n):
-                trues += b.bool_value[base0 + e * m0 + i0]
-            if skipping and (trues == 0 or trues == n):
-                skip = True
-            else:
-                # Texts that differ only where the condition holds give the same as third argument: try the first.
-                mask_b = _set_mask(s.known_b, m)
-                in_set = 0
-                for j in range(m):
-                    key = ZERO
-                    for e in range(n):
-                        if not b.bool_value[base0 + e * m0 + i0]:
-                            key += b.text_hash[base + e * m + j]
-                    if not skipping or _add_to_set(s.known_b, mask_b, key):
-                        s.chosen[in_set] = j
-                        s.chosen_sum[in_set] = key
-                        in_set += 1
-                mask_a = _set_mask(s.known_a, m1)
-                work -= m1 + m
-        elif op == ADD or op == MINUS:
-            constant0 = b.int_key[p0]
-        if skip:
-            tried += m1 * m2 * m
-            work -= 4
-            if tried >= limit:
-                tried, status = limit, BUDGET_DONE
-                break
-            if work < 0:
-                state[I0], state[I1], state[I2], state[LO] = i0 + 1, 0, 0, 0
-                status = SLICE_DONE
-                break
-            continue
-
-        for i1 in range(first1, m1):
-            # ---- prepare what depends on the second argument
+        for i0 in range(first0, m0):
+            # ---- prepare what depends on the first argument alone
             skip = False
-            p1 = start1 + i1
-            constant1 = constant0
-            if op == MID or op == REPLACE:
-                past = True
-                for e in range(n):
-                    begin = b.int_value[base1 + e * m1 + i1] - 1
-                    if begin < 0:
-                        skip = True
-                    s.start[e] = min(begin, b.text_length[base0 + e * m0 + i0])
-                    if begin < b.text_length[base0 + e * m0 + i0]:
-                        past = False
-                if op == MID and past and skipping:
-                    skip = True
-            elif op == SUBSTITUTE or op == SUBSTITUTE_ONE:
-                none, whole = True, True
-                for e in range(n):
-                    length, part_length = b.text_length[base0 + e * m0 + i0], b.text_length[base1 + e * m1 + i1]
-                    hits = 0
-                    if part_length > 0 and b.text_mask[base1 + e * m1 + i1] & ~b.text_mask[base0 + e * m0 + i0] == ZERO:
-                        text, part = b.text_offset[p0 * n + e], b.text_offset[p1 * n + e]
-                        step = 1 if op == SUBSTITUTE_ONE and not excel else part_length
-                        i = _find(v.pool, text, length, part, part_length, 0)
-                        while i >= 0:
-                            s.hits[e, hits] = i
-                            hits += 1
-                            i = _find(v.pool, text, length, part, part_length, i + step)
-                    s.n_hits[e] = hits
-                    if hits > 0:
-                        none = False
-                    if hits != 1 or part_length != length:
-                        whole = False
-                if skipping and (none or (whole and op == SUBSTITUTE)):
-                    skip = True
-                elif op == SUBSTITUTE:
-                    for e in range(n):
-                        _substitute_parts(
-                            t,
-                            s,
-                            e,
-                            b.text_length[base0 + e * m0 + i0],
-                            b.text_length[base1 + e * m1 + i1],
-                            s.hits,
-                            s.n_hits[e],
-                        )
-                        constant1 += s.part[e, 0]
+            p0 = start0 + i0
+            constant0 = ZERO
+            if arity > 1:
+                if ARGUMENT[op, 0] == STR:
+                    outer0 = np.int64(text_id[p0])
+                elif ARGUMENT[op, 0] == INT:
+                    outer0 = np.int64(int_id[p0])
                 else:
-                    # Which occurrence numbers of the inner bucket can give something new? Codes of an example:
-                    # 0 all occurrences, 1..hits one of them, hits + 1 none.
+                    outer0 = np.int64(bool_id[p0])
+            if arity > 1 and ARGUMENT[op, 0] == STR:
+                for e in range(n):
+                    length0[e] = text_length[base0 + e * m0 + i0]
+            if op == LEFT or op == RIGHT or op == MID or op == REPLACE or op == SUBSTITUTE or op == SUBSTITUTE_ONE:
+                if excel and uncountable[p0] and op != SUBSTITUTE and op != SUBSTITUTE_ONE:
+                    skip = True
+                else:
+                    first = p0 * n
+                    _hash_parts(op, n, first, pool, text_offset, length0, code, power, k_str, prefix, suffix)
+                if op == REPLACE:
+                    mask_a = _set_mask(known_a, min(m1 * m2, MAX_PAIRS))
                     in_set = 0
-                    mask_b = _set_mask(s.known_b, m)
-                    for j in range(m):
-                        no_error, all_all, all_none, key = True, True, True, ZERO
-                        for e in range(n):
-                            hits = s.n_hits[e]
-                            o = b.int_value[base + e * m + j]
-                            if o < excel:
-                                no_error = False
-                            if hits == 0 or o > hits:
-                                o = hits + 1
-                            elif hits == 1:
-                                o = 0
-                            if hits > 0 and o != 0:
-                                all_all = False
-                            if hits > 0 and o != hits + 1:
-                                all_none = False
-                            s.which[in_set * n + e] = o
-                            key += t.k_int[e] * np.uint64(o)
-                        if not skipping:
-                            if not no_error:
-                                s.which[in_set * n] = -1
-                            s.chosen[in_set] = j
-                            in_set += 1
-                        elif (
-                            no_error
-                            and not (all_none or (all_all and has_substitute))
-                            and _add_to_set(s.known_b, mask_b, key)
-                        ):
-                            s.chosen[in_set] = j
-                            in_set += 1
-                    work -= m
-                    if in_set == 0:
-                        skip = True
-                    else:
-                        for e in range(n):
-                            length, part_length = b.text_length[base0 + e * m0 + i0], b.text_length[base1 + e * m1 + i1]
-                            apart, end = 0, 0
-                            for i in range(s.n_hits[e]):
-                                if s.hits[e, i] >= end:
-                                    end = s.hits[e, i] + part_length
-                                    s.apart[e, apart] = s.hits[e, i]
-                                    apart += 1
-                            _substitute_parts(t, s, e, length, part_length, s.apart, apart)
-                            s.n_apart[e] = apart
-            elif op == FIND_FROM:
-                if excel and b.uncountable[p1]:
-                    skip = True
+            elif op == CONCATENATE:
+                constant0 = text_key[p0]
+            elif op == REPT:
+                skip = skipping and text_longest[p0] == 0
                 for e in range(n):
-                    part_length, hits = b.text_length[base0 + e * m0 + i0], 0
-                    if excel and part_length == 0:
-                        skip = True
-                    if skip or part_length == 0:
-                        continue
-                    if b.text_mask[base0 + e * m0 + i0] & ~b.text_mask[base1 + e * m1 + i1] != ZERO:
-                        skip = True
-                        continue
-                    length = b.text_length[base1 + e * m1 + i1]
-                    text, part = b.text_offset[p1 * n + e], b.text_offset[p0 * n + e]
-                    i = _find(v.pool, text, length, part, part_length, 0)
-                    while i >= 0:
-                        s.hits[e, hits] = i
-                        hits += 1
-                        i = _find(v.pool, text, length, part, part_length, i + 1)
-                    s.n_hits[e] = hits
-                    if hits == 0:
-                        skip = True
+                    _hash_repeated(e, length0[e], text_hash[base0 + e * m0 + i0], power, option)
             elif op == IF:
-                key = ZERO
+                trues = 0
                 for e in range(n):
-                    if b.bool_value[base0 + e * m0 + i0]:
-                        key += b.text_hash[base1 + e * m1 + i1]
-                constant1 = key
-                if skipping and not _add_to_set(s.known_a, mask_a, key):
+                    trues += bool_value[base0 + e * m0 + i0]
+                if skipping and (trues == 0 or trues == n):
                     skip = True
+                else:
+                    in_set = _choose_texts(
+                        skipping, n, m, base, base0 + i0, m0, bool_value, text_hash, known_b, chosen, chosen_sum
+                    )
+                    mask_a = _set_mask(known_a, m1)
+                    work -= m1 + m
+            elif op == ADD or op == MINUS:
+                constant0 = int_key[p0]
             if skip:
-                tried += m2 * m
+                tried += m1 * m2 * m
                 work -= 4
                 if tried >= limit:
                     tried, status = limit, BUDGET_DONE
                     break
                 if work < 0:
-                    state[I0], state[I1], state[I2], state[LO] = i0, i1 + 1, 0, 0
+                    state[I0], state[I1], state[I2], state[LO] = i0 + 1, 0, 0, 0
                     status = SLICE_DONE
                     break
                 continue
 
-            for i2 in range(first2, m2):
-                # ---- prepare what depends on the third argument
+            for i1 in range(first1, m1):
+                # ---- prepare what depends on the second argument
                 skip = False
-                p2 = start2 + i2
-                constant = constant1
-                most = 0  # longest rest of the first argument
-                if op == REPLACE:
-                    key = ZERO
-                    front, full, back = True, True, True
+                p1 = start1 + i1
+                constant1 = constant0
+                if arity > 2:
+                    outer1 = np.int64(text_id[p1]) if ARGUMENT[op, 1] == STR else np.int64(int_id[p1])
+                if arity > 2 and ARGUMENT[op, 1] == STR:
                     for e in range(n):
-                        length = b.text_length[base0 + e * m0 + i0]
-                        k = b.int_value[base2 + e * m2 + i2]
-                        if k < 0:
+                        length1[e] = text_length[base1 + e * m1 + i1]
+                if op == MID or op == REPLACE:
+                    past = True
+                    for e in range(n):
+                        begin = int_value[base1 + e * m1 + i1] - 1
+                        if begin < 0:
                             skip = True
-                            break
-                        begin = s.start[e]
-                        end = min(begin + k, length)
-                        s.end[e] = end
-                        most = max(most, length - end + begin)
-                        if begin > 0 or end > 0:
-                            front = False
-                        if begin > 0 or end < length:
-                            full = False
-                        if begin < length:
-                            back = False
-                        constant += s.prefix[e, begin]
-                        key += t.k_int[e] * np.uint64(begin * (1 << 20) + end)
-                    if skipping and not skip:
-                        if full or (has_concatenate and (front or back)):
-                            skip = True  # it is the new text alone, or a concatenation of less weight
-                        elif in_set < MAX_PAIRS:
-                            skip = not _add_to_set(s.known_a, mask_a, key)
-                            in_set += 1
-                elif op == SUBSTITUTE_ONE:
+                        cut_begin[e] = min(begin, length0[e])
+                        if begin < length0[e]:
+                            past = False
+                    if op == MID and past and skipping:
+                        skip = True
+                elif op == SUBSTITUTE or op == SUBSTITUTE_ONE:
+                    step = np.int64(op == SUBSTITUTE_ONE and not excel)
+                    hits = _find_all(
+                        step, n, pool, text_offset, text_mask,
+                        p0 * n, base0 + i0, m0, length0, p1 * n, base1 + i1, m1, length1, hit, n_hits,
+                    )  # fmt: skip
+                    none, whole = hits == 0, hits == n
                     for e in range(n):
-                        length, part_length = b.text_length[base0 + e * m0 + i0], b.text_length[base1 + e * m1 + i1]
-                        new_length = b.text_length[base2 + e * m2 + i2]
-                        g = b.text_hash[base2 + e * m2 + i2]
-                        y = t.power[new_length]
-                        apart, hits = s.n_apart[e], s.n_hits[e]
-                        h = s.part[e, apart]
-                        for i in range(apart - 1, -1, -1):
-                            h = h * y + s.part[e, i] + s.place[e, i] * g
-                        s.option[e, 0] = h
-                        s.option_length[e, 0] = length + apart * (new_length - part_length)
-                        for i in range(hits):
-                            at = s.hits[e, i]
-                            s.option[e, i + 1] = s.prefix[e, at] + t.power[at] * (g + y * s.suffix[e, at + part_length])
-                            s.option_length[e, i + 1] = length + new_length - part_length
-                        s.option[e, hits + 1] = s.suffix[e, 0]
-                        s.option_length[e, hits + 1] = length
+                        if n_hits[e] != 1 or length1[e] != length0[e]:
+                            whole = False
+                    if skipping and (none or (whole and op == SUBSTITUTE)):
+                        skip = True
+                    elif op == SUBSTITUTE:
+                        for e in range(n):
+                            _substitute_parts(e, length0[e], length1[e], hit, n_hits[e], power, suffix, piece, gap)
+                            constant1 += piece[e, 0]
+                    else:
+                        in_set = _choose_occurrences(
+                            skipping,
+                            has_substitute,
+                            excel,
+                            n,
+                            m,
+                            base,
+                            int_value,
+                            n_hits,
+                            k_int,
+                            known_b,
+                            which,
+                            chosen,
+                        )
+                        work -= m
+                        if in_set == 0:
+                            skip = True
+                        else:
+                            for e in range(n):
+                                apart = n_apart[e] = _hits_apart(e, length1[e], hit, n_hits[e], apart_hit)
+                                _substitute_parts(
+                                    e, length0[e], length1[e], apart_hit, apart, power, suffix, piece, gap
+                                )
+                elif op == FIND_FROM:
+                    found = _find_all(
+                        np.int64(1), n, pool, text_offset, text_mask,
+                        p1 * n, base1 + i1, m1, length1, p0 * n, base0 + i0, m0, length0, hit, n_hits,
+                    )  # fmt: skip
+                    for e in range(n):
+                        if (
+                            length0[e] == 0
+                        ):  # an empty text is found everywhere in the paper's dialect, in "excel" nowhere
+                            found += 1 - excel
+                    skip = found < n or (excel and uncountable[p1])
+                elif op == IF:
+                    key = ZERO
+                    for e in range(n):
+                        if bool_value[base0 + e * m0 + i0]:
+                            key += text_hash[base1 + e * m1 + i1]
+                    constant1 = key
+                    if skipping and not _add_to_set(known_a, mask_a, key):
+                        skip = True
                 if skip:
-                    tried += m
-                    work -= 2
+                    tried += m2 * m
+                    work -= 4
                     if tried >= limit:
                         tried, status = limit, BUDGET_DONE
                         break
                     if work < 0:
-                        state[I0], state[I1], state[I2], state[LO] = i0, i1, i2 + 1, 0
+                        state[I0], state[I1], state[I2], state[LO] = i0, i1 + 1, 0, 0
                         status = SLICE_DONE
                         break
                     continue
 
-                # ---- the inner loop
-                if lo == 0:
-                    inner_base = tried
-                stop = in_set if uses_list else m
-                while lo < stop:
-                    hi = min(lo + CHUNK, stop)
-                    if not uses_list:  # not beyond the budget
-                        hi = min(hi, lo + limit - tried)
-                    full_table = count > capacity or entries > capacity
-                    if full_table or (exact_mask != ZERO and state[POOL] + CHUNK * n * MAX_LENGTH > v.pool.size):
-                        status = NEEDS_ROOM
-                    elif work < 0:
-                        status = SLICE_DONE
-                    if status != LEVEL_DONE:
-                        state[I0], state[I1], state[I2], state[LO] = i0, i1, i2, lo
-                        break
-                    work -= hi - lo + 4
-                    keys = s.keys
-                    width = hi - lo
-                    for j in range(width):
-                        keys[j] = tag + constant
-
-                    if op == CONCATENATE:
+                for i2 in range(first2, m2):
+                    # ---- prepare what depends on the third argument
+                    skip = False
+                    p2 = start2 + i2
+                    if arity > 3:
+                        outer2 = np.int64(text_id[p2]) if ARGUMENT[op, 2] == STR else np.int64(int_id[p2])
+                    constant = constant1
+                    most = 0  # longest rest of the first argument
+                    if op == REPLACE:
+                        key = ZERO
+                        front, full, back = True, True, True
                         for e in range(n):
-                            a = t.power[b.text_length[base0 + e * m0 + i0]]
-                            at = base + e * m + lo
-                            for j in range(width):
-                                keys[j] += a * b.text_hash[at + j]
-                        if b.text_longest[p0] + longest >= MAX_LENGTH:
-                            for e in range(n):
-                                a_length = b.text_length[base0 + e * m0 + i0]
-                                at = base + e * m + lo
-                                for j in range(width):
-                                    if a_length + b.text_length[at + j] >= MAX_LENGTH:
-                                        keys[j] = ZERO
-                    elif op == REPLACE:
-                        for e in range(n):
-                            a = t.power[s.start[e]]
-                            h = s.suffix[e, s.end[e]]
-                            at = base + e * m + lo
-                            if h == ZERO:
-                                for j in range(width):
-                                    keys[j] += a * b.text_hash[at + j]
-                            else:
-                                for j in range(width):
-                                    keys[j] += a * (b.text_hash[at + j] + t.power[b.text_length[at + j]] * h)
-                        if most + longest >= MAX_LENGTH:
-                            for e in range(n):
-                                rest = b.text_length[base0 + e * m0 + i0] - s.end[e] + s.start[e]
-                                at = base + e * m + lo
-                                for j in range(width):
-                                    if rest + b.text_length[at + j] >= MAX_LENGTH:
-                                        keys[j] = ZERO
-                    elif op == SUBSTITUTE:
-                        for e in range(n):
-                            hits = s.n_hits[e]
-                            at = base + e * m + lo
-                            if hits == 1:
-                                a, h = s.place[e, 0], s.part[e, 1]
-                                for j in range(width):
-                                    keys[j] += a * b.text_hash[at + j] + t.power[b.text_length[at + j]] * h
-                            elif hits > 1:
-                                for j in range(width):
-                                    g, y = b.text_hash[at + j], t.power[b.text_length[at + j]]
-                                    h = s.part[e, hits]
-                                    for i in range(hits - 1, 0, -1):
-                                        h = h * y + s.part[e, i] + s.place[e, i] * g
-                                    keys[j] += h * y + s.place[e, 0] * g
-                        for e in range(n):
-                            hits = s.n_hits[e]
-                            at = base + e * m + lo
-                            length = b.text_length[base0 + e * m0 + i0]
-                            rest = length - hits * b.text_length[base1 + e * m1 + i1]
-                            if rest + hits * longest >= MAX_LENGTH:
-                                for j in range(width):
-                                    if rest + hits * b.text_length[at + j] >= MAX_LENGTH:
-                                        keys[j] = ZERO
+                            length = length0[e]
+                            k = int_value[base2 + e * m2 + i2]
+                            if k < 0:
+                                skip = True
+                                break
+                            begin = cut_begin[e]
+                            end = min(begin + k, length)
+                            cut_end[e] = end
+                            most = max(most, length - end + begin)
+                            if begin > 0 or end > 0:
+                                front = False
+                            if begin > 0 or end < length:
+                                full = False
+                            if begin < length:
+                                back = False
+                            constant += prefix[e, begin]
+                            key += k_int[e] * np.uint64(begin * (1 << 20) + end)
+                        if skipping and not skip:
+                            if full or (has_concatenate and (front or back)):
+                                skip = True  # it is the new text alone, or a concatenation of less weight
+                            elif in_set < MAX_PAIRS:
+                                skip = not _add_to_set(known_a, mask_a, key)
+                                in_set += 1
                     elif op == SUBSTITUTE_ONE:
+                        _substitute_options(
+                            n, base2 + i2, m2, text_hash, text_length, length0, length1, hit, n_hits, n_apart,
+                            power, prefix, suffix, piece, gap, option, option_length,
+                        )  # fmt: skip
+                    if skip:
+                        tried += m
+                        work -= 2
+                        if tried >= limit:
+                            tried, status = limit, BUDGET_DONE
+                            break
+                        if work < 0:
+                            state[I0], state[I1], state[I2], state[LO] = i0, i1, i2 + 1, 0
+                            status = SLICE_DONE
+                            break
+                        continue
+
+                    # ---- the inner loop
+                    if lo == 0:
+                        inner_base = tried
+                    stop = in_set if uses_list else m
+                    while lo < stop:
+                        hi = min(lo + CHUNK, stop)
+                        if not uses_list:  # not beyond the budget
+                            hi = min(hi, lo + limit - tried)
+                        if count > capacity or entries > capacity:
+                            status = NEEDS_ROOM
+                        elif work < 0:
+                            status = SLICE_DONE
+                        if status != RUNNING:
+                            state[I0], state[I1], state[I2], state[LO] = i0, i1, i2, lo
+                            break
+                        work -= hi - lo + 4
+                        width = hi - lo
                         for j in range(width):
-                            key, at = tag, (lo + j) * n
+                            keys[j] = tag + constant
+
+                        at = base + lo
+                        if op == CONCATENATE:
                             for e in range(n):
-                                o = s.which[at + e]
-                                if o < 0 or s.option_length[e, o] >= MAX_LENGTH:
-                                    key = ZERO
-                                    break
-                                key += s.option[e, o]
-                            keys[j] = key
-                    elif op == IF:
-                        for j in range(width):
-                            keys[j] += s.chosen_sum[lo + j]
-                        if b.text_longest[p1] >= MAX_LENGTH or longest >= MAX_LENGTH:
+                                _add_texts(
+                                    keys, width, at + e * m, power[length0[e]], ZERO, text_hash, text_length, power
+                                )
+                            if text_longest[p0] + longest >= MAX_LENGTH:
+                                for e in range(n):
+                                    _drop_long(keys, width, at + e * m, length0[e], np.int64(1), text_length)
+                        elif op == REPLACE:
                             for e in range(n):
-                                holds = b.bool_value[base0 + e * m0 + i0]
-                                for j in range(width):
-                                    at = base + e * m + s.chosen[lo + j]
-                                    length = b.text_length[base1 + e * m1 + i1] if holds else b.text_length[at]
-                                    if length >= MAX_LENGTH:
-                                        keys[j] = ZERO
-                    elif op == LEFT or op == RIGHT:
-                        for e in range(n):
-                            length = b.text_length[base0 + e * m0 + i0]
-                            at = base + e * m + lo
+                                a, h = power[cut_begin[e]], suffix[e, cut_end[e]]
+                                _add_texts(keys, width, at + e * m, a, a * h, text_hash, text_length, power)
+                            if most + longest >= MAX_LENGTH:
+                                for e in range(n):
+                                    rest = length0[e] - cut_end[e] + cut_begin[e]
+                                    _drop_long(keys, width, at + e * m, rest, np.int64(1), text_length)
+                        elif op == SUBSTITUTE:
+                            for e in range(n):
+                                hits = n_hits[e]
+                                if hits == 1:
+                                    a, h = gap[e, 0], piece[e, 1]
+                                    _add_texts(keys, width, at + e * m, a, h, text_hash, text_length, power)
+                                elif hits > 1:
+                                    _add_texts_often(
+                                        keys, width, at + e * m, e, hits, piece, gap, text_hash, text_length, power
+                                    )
+                            for e in range(n):
+                                rest = length0[e] - n_hits[e] * length1[e]
+                                if rest + n_hits[e] * longest >= MAX_LENGTH:
+                                    _drop_long(keys, width, at + e * m, rest, n_hits[e], text_length)
+                        elif op == SUBSTITUTE_ONE:
+                            _add_options(keys, width, lo * n, n, which, option, option_length)
+                        elif op == IF:
                             for j in range(width):
-                                k = b.int_value[at + j]
-                                if k < 0 or (k >= MAX_LENGTH and length >= MAX_LENGTH):
-                                    keys[j] = ZERO
-                                elif keys[j] != ZERO:
-                                    k = min(k, length)
-                                    keys[j] += s.prefix[e, k] if op == LEFT else s.suffix[e, length - k]
-                    elif op == MID:
+                                keys[j] += chosen_sum[lo + j]
+                            if text_longest[p1] >= MAX_LENGTH or longest >= MAX_LENGTH:
+                                for e in range(n):
+                                    holds = bool_value[base0 + e * m0 + i0]
+                                    for j in range(width):
+                                        length = text_length[base + e * m + chosen[lo + j]]
+                                        if holds:
+                                            length = length1[e]
+                                        if length >= MAX_LENGTH:
+                                            keys[j] = ZERO
+                        elif op == LEFT or op == RIGHT or op == MID:
+                            _add_slices(op, keys, width, at, m, n, int_value, length0, cut_begin, power, prefix, suffix)
+                        elif op == FIND:
+                            _add_places(
+                                excel, keys, width, at, start + lo, m, n, pool, text_offset, text_mask, text_length,
+                                uncountable, k_int, p0 * n, base0 + i0, m0, length0,
+                            )  # fmt: skip
+                        elif op == FIND_FROM:
+                            _add_later_places(keys, width, at, m, n, int_value, k_int, length0, length1, hit, n_hits)
+                        elif op == ADD or op == MINUS or op == GT or op == GTE:
+                            for j in range(width):
+                                if op == ADD:
+                                    keys[j] += int_key[start + lo + j]
+                                elif op == MINUS:
+                                    keys[j] -= int_key[start + lo + j]
+                            for e in range(n):
+                                number = np.int64(int_value[base0 + e * m0 + i0])
+                                _combine_numbers(op, keys, width, at + e * m, number, k_bool[e], int_value)
+                        elif op == EXACT:
+                            for e in range(n):
+                                k, g = k_bool[e], text_hash[base0 + e * m0 + i0]
+                                for j in range(width):
+                                    keys[j] += k if g == text_hash[at + e * m + j] else ZERO
+                        elif op == REPT:
+                            for e in range(n):
+                                _add_repeated(keys, width, at + e * m, e, length0[e], int_value, option)
+                        elif op == TO_TEXT:
+                            for e in range(n):
+                                _add_digits(keys, width, at + e * m, k_str[e], int_value, special, code, power)
+                        else:  # LEN, LOWER, PROPER, TRIM, UPPER
+                            first = start + lo
+                            _map_texts(
+                                op, excel, keys, width, at, first, m, n, text_offset, text_length, uncountable, t, pool
+                            )
+
+                        # ---- look the keys up
                         for j in range(width):
                             key = keys[j]
-                            for e in range(n):
-                                k = b.int_value[base + e * m + lo + j]
-                                begin = s.start[e]
-                                length = b.text_length[base0 + e * m0 + i0] - begin
-                                if k < 0 or min(k, length) >= MAX_LENGTH:
-                                    key = ZERO
-                                    break
-                                if k >= length:
-                                    key += s.suffix[e, begin]
-                                else:
-                                    key += s.suffix[e, begin] - t.power[k] * s.suffix[e, begin + k]
-                            keys[j] = key
-                    elif op == FIND:
-                        for j in range(width):
-                            key, p = tag, start + lo + j
-                            if excel and b.uncountable[p]:
-                                key = ZERO
-                            else:
-                                for e in range(n):
-                                    part_length = b.text_length[base0 + e * m0 + i0]
-                                    at = base + e * m + lo + j
-                                    length, i = b.text_length[at], 0
-                                    if part_length > 0:
-                                        i = -1
-                                        if b.text_mask[base0 + e * m0 + i0] & ~b.text_mask[at] == ZERO:
-                                            text, part = b.text_offset[p * n + e], b.text_offset[p0 * n + e]
-                                            i = _find(v.pool, text, length, part, part_length, 0)
-                                    elif excel:  # no empty text is found
-                                        i = -1
-                                    if i < 0 or i >= MAX_NUMBER - 1:
-                                        key = ZERO
-                                        break
-                                    key += t.k_int[e] * np.uint64(i + 1)
-                            keys[j] = key
-                    elif op == FIND_FROM:
-                        for j in range(width):
-                            key = tag
-                            for e in range(n):
-                                o = b.int_value[base + e * m + lo + j]
-                                length = b.text_length[base1 + e * m1 + i1]
-                                i = -1
-                                if o > 0 and b.text_length[base0 + e * m0 + i0] == 0:
-                                    i = min(o, length + 1)
-                                elif o > 0:
-                                    for k in range(s.n_hits[e]):
-                                        if s.hits[e, k] >= o - 1:
-                                            i = s.hits[e, k] + 1
-                                            break
-                                if i < 0 or i >= MAX_NUMBER:
-                                    key = ZERO
-                                    break
-                                key += t.k_int[e] * np.uint64(i)
-                            keys[j] = key
-                    elif op == ADD or op == MINUS:
-                        sign = 1 if op == ADD else -1
-                        for j in range(width):
-                            other = b.int_key[start + lo + j]
-                            keys[j] += other if op == ADD else ZERO - other
-                        for e in range(n):
-                            a_value = b.int_value[base0 + e * m0 + i0]
-                            at = base + e * m + lo
-                            for j in range(width):
-                                result = a_value + sign * b.int_value[at + j]
-                                if result >= MAX_NUMBER or result <= -MAX_NUMBER:
-                                    keys[j] = ZERO
-                    elif op == GT or op == GTE:
-                        for e in range(n):
-                            k, a_value = t.k_bool[e], b.int_value[base0 + e * m0 + i0] + (op == GTE)
-                            at = base + e * m + lo
-                            for j in range(width):
-                                keys[j] += k if a_value > b.int_value[at + j] else ZERO
-                    elif op == EXACT:
-                        for e in range(n):
-                            k, g = t.k_bool[e], b.text_hash[base0 + e * m0 + i0]
-                            at = base + e * m + lo
-                            for j in range(width):
-                                keys[j] += k if g == b.text_hash[at + j] else ZERO
-                    elif op == REPT:
-                        for j in range(width):
-                            key = tag
-                            for e in range(n):
-                                k = b.int_value[base + e * m + lo + j]
-                                length = b.text_length[base0 + e * m0 + i0]
-                                if k < 0 or length * k >= MAX_LENGTH:
-                                    key = ZERO
-                                    break
-                                key += s.option[e, k if length > 0 else 0]
-                            keys[j] = key
-                    elif op == LEN:
-                        for j in range(width):
-                            key, p = tag, start + lo + j
-                            for e in range(n):
-                                length = b.text_length[base + e * m + lo + j]
-                                if length >= MAX_NUMBER or (excel and b.uncountable[p]):
-                                    key = ZERO
-                                    break
-                                key += t.k_int[e] * np.uint64(length)
-                            keys[j] = key
-                    elif op == TO_TEXT:
-                        for j in range(width):
-                            key = tag
-                            for e in range(n):
-                                number = np.int64(b.int_value[base + e * m + lo + j])
-                                rest = abs(number)
-                                h = t.code[t.special[rest % 10]]
-                                while rest >= 10:
-                                    rest //= 10
-                                    h = h * t.power[1] + t.code[t.special[rest % 10]]
-                                if number < 0:
-                                    h = h * t.power[1] + t.code[t.special[10]]
-                                key += t.k_str[e] * h
-                            keys[j] = key
-                    elif op == TRIM:
-                        for j in range(width):
-                            key, p = tag, start + lo + j
-                            for e in range(n):
-                                i, end = _trim_ends(
-                                    t, v.pool, b.text_offset[p * n + e], b.text_length[base + e * m + lo + j]
-                                )
-                                h, length = ZERO, 0
-                                for at in range(i, end):
-                                    if at == i or v.pool[at] != t.special[11] or v.pool[at - 1] != t.special[11]:
-                                        h += t.code[v.pool[at]] * t.power[length]
-                                        length += 1
-                                if length >= MAX_LENGTH:
-                                    key = ZERO
-                                    break
-                                key += t.k_str[e] * h
-                            keys[j] = key
-                    else:  # LOWER, PROPER, UPPER
-                        for j in range(width):
-                            key, p = tag, start + lo + j
-                            for e in range(n):
-                                length = b.text_length[base + e * m + lo + j]
-                                h, fails = _case_hash(op, t, v.pool, b.text_offset[p * n + e], length)
-                                if fails or length >= MAX_LENGTH:
-                                    key = ZERO
-                                    break
-                                key += t.k_str[e] * h
-                            keys[j] = key
-
-                    # ---- look the keys up
-                    for j in range(width):
-                        key = keys[j]
-                        if key == ZERO:
-                            continue
-                        place = s.chosen[lo + j] if uses_list else lo + j
-                        if uses_list and inner_base + place >= limit:
-                            break
-                        if exact_mask != ZERO:
-                            key = (key & exact_mask) | ONE
-                        slot = np.int64((key * GOLDEN) >> shift)
-                        if v.table[slot] == key and key != target and exact_mask == ZERO:
-                            continue
-                        id0 = _number_of(b, kind, start + place)
-                        id1 = id2 = id3 = np.int64(-1)
-                        if arity == 2:
-                            id0, id1 = _number_of(b, ARGUMENT[op, 0], p0), id0
-                        elif arity == 3:
-                            id0, id1, id2 = _number_of(b, ARGUMENT[op, 0], p0), _number_of(b, ARGUMENT[op, 1], p1), id0
-                        elif arity == 4:
-                            id1, id2, id3 = _number_of(b, ARGUMENT[op, 1], p1), _number_of(b, ARGUMENT[op, 2], p2), id0
-                            id0 = _number_of(b, ARGUMENT[op, 0], p0)
-                        pool_end = state[POOL]
-                        if exact_mask != ZERO:
-                            pool_end = evaluate(op, id0, id1, id2, id3, count, pool_end, excel, t, v)
-                        is_output = key == target and (
-                            exact_mask == ZERO or (RESULT[op] == STR and _is_output(count, n, t, v))
-                        )
-                        new = True
-                        while v.table[slot] != ZERO:
-                            if v.table[slot] == key and (
-                                exact_mask == ZERO or _same(v.owner[slot], count, RESULT[op], n, v)
-                            ):
-                                new = False
+                            if key == ZERO:
+                                continue
+                            place = chosen[lo + j] if uses_list else lo + j
+                            if uses_list and inner_base + place >= limit:
                                 break
-                            slot = (slot + 1) & table_mask
-                        if new:
-                            v.table[slot] = key
-                            entries += 1
-                            if not is_output or exact_mask != ZERO:
-                                v.operation[count] = op
-                                v.argument[count, 0] = id0
-                                v.argument[count, 1] = id1
-                                v.argument[count, 2] = id2
-                                v.argument[count, 3] = id3
-                                if exact_mask != ZERO:
-                                    v.owner[slot] = count
-                                    state[POOL] = pool_end
-                                count += 1
-                        if is_output:
-                            state[HIT], state[HIT + 1], state[HIT + 2] = op, id0, id1
-                            state[HIT + 3], state[HIT + 4] = id2, id3
-                            # from here on nothing is skipped, so that the inner loop has no list of places
-                            state[HIT + 5] = count - 1 if new and exact_mask != ZERO else -1
-                            tried = inner_base + place + 1
-                            state[I0], state[I1], state[I2], state[LO] = i0, i1, i2, place + 1
-                            status = HIT_OUTPUT
+                            if exact_mask != ZERO:
+                                key = (key & exact_mask) | ONE
+                            slot = np.int64((key * GOLDEN) >> shift)
+                            if table[slot] == key and key != target and exact_mask == ZERO:
+                                continue
+                            if kind == STR:
+                                inner = np.int64(text_id[start + place])
+                            elif kind == INT:
+                                inner = np.int64(int_id[start + place])
+                            else:
+                                inner = np.int64(bool_id[start + place])
+                            id0, id1, id2, id3 = outer0, outer1, outer2, np.int64(-1)
+                            if arity == 1:
+                                id0 = inner
+                            elif arity == 2:
+                                id1 = inner
+                            elif arity == 3:
+                                id2 = inner
+                            else:
+                                id3 = inner
+                            is_output = key == target
+                            while table[slot] != ZERO and table[slot] != key:
+                                slot = (slot + 1) & table_mask
+                            new = table[slot] == ZERO
+                            if exact_mask != ZERO and (is_output or not new):
+                                if state[ANSWER] == 0:
+                                    state[HIT], state[HIT + 1], state[HIT + 2] = op, id0, id1
+                                    state[HIT + 3], state[HIT + 4] = id2, id3
+                                    state[I0], state[I1], state[I2], state[LO] = i0, i1, i2, lo + j
+                                    tried = inner_base + (place if lo + j > 0 else 0)
+                                    status = ASKS
+                                    break
+                                new, is_output = state[ANSWER] & IS_NEW != 0, state[ANSWER] & IS_OUTPUT != 0
+                                state[ANSWER] = 0
+                                while new and table[slot] != ZERO:
+                                    slot = (slot + 1) & table_mask
+                            table[slot] = key
+                            if new:
+                                entries += 1
+                                if not is_output:
+                                    operation[count] = op
+                                    argument[count, 0] = id0
+                                    argument[count, 1] = id1
+                                    argument[count, 2] = id2
+                                    argument[count, 3] = id3
+                                    count += 1
+                            if is_output:
+                                state[HIT], state[HIT + 1], state[HIT + 2] = op, id0, id1
+                                state[HIT + 3], state[HIT + 4] = id2, id3
+                                # from here on nothing is skipped, so that the inner loop has no list of places
+                                tried = inner_base + place + 1
+                                state[I0], state[I1], state[I2], state[LO] = i0, i1, i2, place + 1
+                                status = HIT_OUTPUT
+                                break
+                        if status != RUNNING:
                             break
-                    if status != LEVEL_DONE:
+                        lo = hi
+                        if uses_list:
+                            tried = min(limit, inner_base + (chosen[lo] if lo < stop else m))
+                        else:
+                            tried = inner_base + lo
+                        if tried >= limit:
+                            status = BUDGET_DONE
+                            break
+                    if status != RUNNING:
                         break
-                    lo = hi
-                    if uses_list:
-                        tried = min(limit, inner_base + (s.chosen[lo] if lo < stop else m))
-                    else:
-                        tried = inner_base + lo
+                    tried = inner_base + m
+                    lo = 0
                     if tried >= limit:
-                        status = BUDGET_DONE
+                        tried, status = limit, BUDGET_DONE
                         break
-                if status != LEVEL_DONE:
+                if status != RUNNING:
                     break
-                tried = inner_base + m
-                lo = 0
-                if tried >= limit:
-                    tried, status = limit, BUDGET_DONE
-                    break
-            if status != LEVEL_DONE:
+                first2 = 0
+            if status != RUNNING:
                 break
-            first2 = 0
-        if status != LEVEL_DONE:
-            break
-        first1 = 0
-    state[TRIED], state[COUNT], state[ENTRIES], state[BASE] = tried, count, entries, inner_base
-    return status, work
-
-
-@njit(cache=True, nogil=True)
-def _number_of(b, kind, place):
-    if kind == STR:
-        return np.int64(b.text_id[place])
-    if kind == INT:
-        return np.int64(b.int_id[place])
-    return np.int64(b.bool_id[place])
-
-
-@njit(cache=True, nogil=True)
-def _same(one, other, kind, n, v):
-    """Whether two values, whose texts have been made, are equal; the type of the second one is given."""
-    operation = v.operation[one]
-    one_kind = RESULT[operation] if operation < 22 else np.int64(operation) - LEAF
-    if one_kind != kind:
-        return False
-    length = 0
-    for e in range(n):
-        if v.number[one * n + e] != v.number[other * n + e]:
-            return False
-        length += v.number[one * n + e]
-    if kind == STR:
-        for i in range(length):
-            if v.pool[v.offset[one] + i] != v.pool[v.offset[other] + i]:
-                return False
-    return True
+            first1 = 0
+        state[BASE] = inner_base
+        state[INSIDE] = status != RUNNING
+    state[TRIED], state[COUNT], state[ENTRIES] = tried, count, entries
+    return status
 
 
 LEAF = 30
 """Stands for the operation of inputs and constants: their type is added."""
 
 
-@njit(cache=True, nogil=True)
-def _is_output(number, n, t, v):
-    length = 0
-    for e in range(n):
-        if v.number[number * n + e] != t.output_length[e]:
-            return False
-        length += t.output_length[e]
-    for i in range(length):
-        if v.pool[v.offset[number] + i] != t.output[i]:
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True)
+@_inner
 def _copy(pool, begin, end, to):
     for i in range(begin, end):
         pool[to] = pool[i]
@@ -988,7 +1081,7 @@ def _copy(pool, begin, end, to):
     return to
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _equal(pool, one, other, length):
     for i in range(length):
         if pool[one + i] != pool[other + i]:
@@ -996,7 +1089,7 @@ def _equal(pool, one, other, length):
     return True
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def evaluate(op, id0, id1, id2, id3, to, pool_end, excel, t, v):
     """Make the value ``to`` from those of its arguments, which must have been made; gives the new end of the pool.
 
@@ -1101,62 +1194,34 @@ def evaluate(op, id0, id1, id2, id3, to, pool_end, excel, t, v):
     return end
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def make_values(first, last, pool_end, excel, t, v):
     """Make the values of these numbers while there is room; gives the first one not made and the pool's end."""
     most = t.k_str.size * MAX_LENGTH
     for number in range(first, last):
         if pool_end + most > v.pool.size:
             return number, pool_end
-        a = v.argument[number]
-        pool_end = evaluate(np.int64(v.operation[number]), a[0], a[1], a[2], a[3], number, pool_end, excel, t, v)
+        id0, id1 = np.int64(v.argument[number, 0]), np.int64(v.argument[number, 1])
+        id2, id3 = np.int64(v.argument[number, 2]), np.int64(v.argument[number, 3])
+        pool_end = evaluate(np.int64(v.operation[number]), id0, id1, id2, id3, number, pool_end, excel, t, v)
     return last, pool_end
 
 
-@njit(cache=True, nogil=True)
-def grow_table(old, old_owner, new, new_owner):
-    """Enter the keys of a table into a larger, empty one."""
-    bits = 0
-    while (1 << bits) < new.size:
-        bits += 1
-    shift, mask = np.uint64(64 - bits), new.size - 1
-    for i in range(old.size):
-        if old[i] != ZERO:
-            slot = np.int64((old[i] * GOLDEN) >> shift)
-            while new[slot] != ZERO:
+@_outer
+def enter_keys(keys, table):
+    """Enter keys, all different or to be kept twice, into a table; 0 stands for none."""
+    shift, mask = np.uint64(64), table.size - 1
+    while (ONE << (np.uint64(64) - shift)) < np.uint64(table.size):
+        shift -= ONE
+    for key in keys:
+        if key != ZERO:
+            slot = np.int64((key * GOLDEN) >> shift)
+            while table[slot] != ZERO:
                 slot = (slot + 1) & mask
-            new[slot] = old[i]
-            if old_owner.size > 1:
-                new_owner[slot] = old_owner[i]
+            table[slot] = key
 
 
-@njit(cache=True, nogil=True)
-def enter_leaves(first, last, keys, exact_mask, n, v):
-    """Enter keys of inputs and constants; gives the number of different ones."""
-    bits = 0
-    while (1 << bits) < v.table.size:
-        bits += 1
-    shift, mask = np.uint64(64 - bits), v.table.size - 1
-    entries = 0
-    for number in range(first, last):
-        key = keys[number - first]
-        kind = np.int64(v.operation[number]) - LEAF
-        if exact_mask != ZERO:
-            key = (key & exact_mask) | ONE
-        slot = np.int64((key * GOLDEN) >> shift)
-        while v.table[slot] != ZERO:
-            if v.table[slot] == key and (exact_mask == ZERO or _same(v.owner[slot], number, kind, n, v)):
-                break
-            slot = (slot + 1) & mask
-        if v.table[slot] == ZERO:
-            v.table[slot] = key
-            entries += 1
-            if exact_mask != ZERO:
-                v.owner[slot] = number
-    return entries
-
-
-@njit(cache=True, nogil=True)
+@_outer
 def fill_bucket(ids, kind, start, astral, t, b, v):
     """Copy values of one type, already made, into the arrays of a bucket; gives the longest text."""
     n, m = t.k_str.size, ids.size
@@ -1201,7 +1266,7 @@ def fill_bucket(ids, kind, start, astral, t, b, v):
     return longest
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def heuristic_weights(first, last, level, words, row, t, v, result):
     """Weights of values by their edit distance to the outputs (``reference.heuristic_weight``); others keep theirs.
 
@@ -1260,7 +1325,7 @@ def heuristic_weights(first, last, level, words, row, t, v, result):
         result[number - first] = max(weight, level)
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _within(pool, begin, length, output, output_begin, output_length):
     """Whether a text of the pool is a part of an output."""
     for i in range(output_length - length + 1):
@@ -1272,7 +1337,7 @@ def _within(pool, begin, length, output, output_begin, output_length):
     return False
 
 
-@njit(cache=True, nogil=True)
+@_outer
 def signatures(kinds, numbers, offsets, pool, facts, output, output_length, result):
     """Property signatures of values (``signatures.value_signature``).
 
@@ -1328,7 +1393,7 @@ def signatures(kinds, numbers, offsets, pool, facts, output, output_length, resu
                 result[number, i] = 2
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _text_bits(pool, begin, length, facts, output, output_begin, output_length):
     """Properties of a text in one example, as bits."""
     is_lower, is_upper, any_of, all_of = True, True, 0, 3
