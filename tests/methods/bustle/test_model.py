@@ -74,7 +74,7 @@ class Certain:
         return len(self._signatures)
 
     def signatures(self):
-        return self._signatures
+        return np.unique(self._signatures, axis=0, return_inverse=True)
 
 
 def test_equal_signatures_are_scored_once_and_alike():

@@ -11,7 +11,7 @@ import hashlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +115,7 @@ def warm_up() -> None:
         if mark.exists():
             return
         rows = [("a b", "c"), ("d-e f", "g")]
-        search(
-            rows, ["~", "^"], max_expressions=50_000, heuristics=True, reweight=lambda new: new.signatures()[:, 0] * 0
-        )
+        search(rows, ["~", "^"], max_expressions=50_000, heuristics=True, reweight=lambda new: new.signatures()[1] * 0)
         mark.touch()
 
 
@@ -165,16 +163,21 @@ class LevelValues:
         """Results of a value on the examples."""
         return _decode(int(self.kinds[index]), self.numbers[index], int(self.offsets[index]), self.pool, self.alphabet)
 
-    def signatures(self) -> NDArray[np.uint8]:
-        """Property signatures against the outputs (paper, section 3.2), shape (N, 46)."""
+    def signatures(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """See :class:`rostra.methods.bustle.result.NewValues`."""
         place = {character: i for i, character in enumerate(self.alphabet)}
         output = np.array([place[c] for text in self.outputs for c in text], dtype=np.uint16)
         lengths = np.array([len(text) for text in self.outputs], dtype=np.int64)
-        result = np.empty((len(self), 46), dtype=np.uint8)
-        kernels.signatures(
-            self.kinds, self.numbers, self.offsets, self.pool, _character_facts(self.alphabet), output, lengths, result
+        facts = _character_facts(self.alphabet)
+        exact = _places(self.outputs, np.arange(len(self.alphabet)), place, longest=63)
+        cased = _places(self.outputs, facts[0], place, longest=63)
+        table = np.zeros((1 << len(self).bit_length(), 2), dtype=np.uint64)
+        codes = np.empty((len(self), 46), dtype=np.uint8)
+        which = np.empty(len(self), dtype=np.int64)
+        count = kernels.signatures(
+            self.kinds, self.numbers, self.offsets, self.pool, facts, exact, cased, output, lengths, table, codes, which
         )
-        return result
+        return codes[:count].copy(), which
 
 
 def _decode(kind: int, numbers: Any, offset: int, pool: NDArray[np.uint16], alphabet: str) -> Vector:
@@ -188,18 +191,39 @@ def _decode(kind: int, numbers: Any, offset: int, pool: NDArray[np.uint16], alph
 
 
 def _character_facts(alphabet: str) -> NDArray[np.uint16]:
-    """Per character its ASCII lower and upper case (places in the alphabet) and what it is; shape (3, A).
+    """Per character its ASCII lower case (place in the alphabet) and what it is; shape (2, A).
 
-    Bits of the last row: 1 digit, 2 ASCII letter, then 4, 8, .. for each of " ,.-/".
+    Bits of the second row: 1 digit, 2 ASCII letter, 4 in lower case or without, 8 in upper case or without,
+    then 16, 32, .. for each of " ,.-/".
     """
     place = {character: i for i, character in enumerate(alphabet)}
-    facts = np.zeros((3, len(alphabet)), dtype=np.uint16)
+    facts = np.zeros((2, len(alphabet)), dtype=np.uint16)
     for i, c in enumerate(alphabet):
-        facts[0, i] = place[c.lower()] if c.isascii() else i
-        facts[1, i] = place[c.upper()] if c.isascii() else i
-        facts[2, i] = (c.isascii() and c.isdigit()) + 2 * (c.isascii() and c.isalpha())
-        facts[2, i] += 4 << " ,.-/".index(c) if c in " ,.-/" else 0
+        lower, upper = (c.lower(), c.upper()) if c.isascii() else (c, c)
+        facts[0, i] = place[lower]
+        facts[1, i] = (c.isascii() and c.isdigit()) + 2 * (c.isascii() and c.isalpha())
+        facts[1, i] += 4 * (c == lower) + 8 * (c == upper)
+        facts[1, i] += 16 << " ,.-/".index(c) if c in " ,.-/" else 0
     return facts
+
+
+def _places(
+    outputs: Sequence[str], same: NDArray[Any], place: Mapping[str, int], *, longest: int
+) -> NDArray[np.uint64]:
+    """Which places of an output hold a character, as bits, shape (n, A); none for outputs that are longer.
+
+    Args:
+        outputs: of the examples.
+        same: characters with one number here are taken for one, shape (A,).
+        place: of a character in the alphabet.
+        longest: number of characters up to which an output is told of, at most 64.
+    """
+    words = np.zeros((len(outputs), len(same)), dtype=np.uint64)
+    for e, output in enumerate(outputs):
+        if len(output) <= longest:
+            for i, character in enumerate(output):
+                words[e, same == same[place[character]]] |= np.uint64(1 << i)
+    return words
 
 
 class _Search:
@@ -379,8 +403,12 @@ class _Search:
         if self.timeout is not None:
             spent = max(spent, (time.perf_counter() - self.start) / self.timeout)
         numbers = np.arange(first_new, last)
-        if self.reweight is not None and len(numbers) and spent <= self.reweighting_fraction:
-            weights = weights + np.asarray(self.reweight(self._level_values(numbers)), dtype=np.int64)
+        if self.reweight is not None and spent <= self.reweighting_fraction:
+            for begin in range(0, len(numbers), BATCH):
+                if self._late():
+                    return False
+                batch = slice(begin, begin + BATCH)
+                weights[batch] += np.asarray(self.reweight(self._level_values(numbers[batch])), dtype=np.int64)
         for weight in np.unique(weights[weights <= self.max_weight]):
             self.pending[weight].append(numbers[weights == weight])
         self._fill_bucket(self.level)
@@ -399,11 +427,7 @@ class _Search:
         return True
 
     def _heuristic_weights(self, first: int, last: int, weights: NDArray[np.int64]) -> bool:
-        words = np.zeros((self.n, len(self.alphabet)), dtype=np.uint64)
-        for e, output in enumerate(self.task.outputs):
-            if len(output) <= 64:
-                for i, character in enumerate(output):
-                    words[e, self.place[character]] |= np.uint64(1 << i)
+        words = _places(self.task.outputs, np.arange(len(self.alphabet)), self.place, longest=64)
         row = np.empty(max(map(len, self.task.outputs)) + 1, dtype=np.int64)
         for begin in range(first, last, BATCH):
             if self._late():

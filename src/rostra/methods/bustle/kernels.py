@@ -138,6 +138,8 @@ class Scratch(NamedTuple):
 _outer = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 _inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 """For functions that only compiled ones call. Without the wrappers they take half as long to compile."""
+_inlined = njit(inline="always")
+"""For small functions that one loop calls for each text: handing over the arrays would take longer than the work."""
 
 
 @_inner
@@ -1338,77 +1340,148 @@ def _within(pool, begin, length, output, output_begin, output_length):
 
 
 @_outer
-def signatures(kinds, numbers, offsets, pool, facts, output, output_length, result):
-    """Property signatures of values (``signatures.value_signature``).
+def signatures(kinds, numbers, offsets, pool, facts, exact, cased, output, output_length, table, codes, which):
+    """Different property signatures of values, and which of them each has (``signatures.value_signature``).
+
+    A signature is known by one word: which of the type's properties (at most 31) hold in every example,
+    which hold in any, and the type.
 
     Args:
         kinds, numbers, offsets, pool: see ``core.LevelValues``.
         facts: see ``core._character_facts``.
+        exact, cased: which places of an output hold a character, and hold it in either case, as bits;
+            shape (n, A); outputs of more than 63 characters have none.
         output: outputs, one after the other.
         output_length: their lengths, shape (n,).
-        result: gets the codes, shape (N, 46), uint8.
+        table: zeros, shape (a power of 2 > N, 2).
+        codes: gets the different signatures in the order found, shape (N, 46), uint8.
+        which: gets the row of each value's signature, shape (N,).
+
+    Returns:
+        Number of different signatures.
     """
     n = output_length.size
-    ones = (np.uint64(1) << np.uint64(46)) - ONE
+    mask = np.int64(table.shape[0] - 1)
+    count = 0
     for number in range(kinds.size):
         kind = kinds[number]
-        everywhere, anywhere = ones, ZERO  # properties as bits, in the order of the codes
+        everywhere, anywhere = (ONE << np.uint64(31)) - ONE, ZERO
         offset, output_begin = offsets[number], np.int64(0)
         for e in range(n):
             x, wanted = np.int64(numbers[number, e]), output_length[e]
             if kind == STR:
-                bits = _text_bits(pool, offset, x, facts, output, output_begin, wanted)
+                bits = _text_properties(pool, offset, x, facts, exact, cased, e, wanted)
+                if wanted > 63:
+                    bits |= _compare_long_texts(pool, offset, x, facts, output, output_begin, wanted)
                 offset += x
             elif kind == INT:
-                bits = np.uint64(
-                    ((x == 0) << 14)
-                    | ((x == 1) << 15)
-                    | ((x == 2) << 16)
-                    | ((x < 0) << 17)
-                    | ((0 < x <= 3) << 18)
-                    | ((3 < x <= 9) << 19)
-                    | ((x > 9) << 20)
-                    | ((x < wanted) << 39)
-                    | ((x <= wanted) << 40)
-                    | ((x == wanted) << 41)
-                    | ((x >= wanted) << 42)
-                    | ((x > wanted) << 43)
-                    | ((abs(x - wanted) <= 1) << 44)
-                    | ((abs(x - wanted) <= 3) << 45)
-                )
+                bits = _number_properties(x, wanted)
             else:
-                bits = np.uint64(x << 21)
+                bits = np.uint64(x)
             everywhere &= bits
             anywhere |= bits
             output_begin += wanted
-        for i in range(46):
-            of = STR if i < 14 else INT if i < 21 else BOOL if i < 22 else STR if i < 39 else INT
-            if of != kind:
-                result[number, i] = 3
-            elif everywhere >> np.uint64(i) & ONE != ZERO:
-                result[number, i] = 0
-            elif anywhere >> np.uint64(i) & ONE == ZERO:
-                result[number, i] = 1
-            else:
-                result[number, i] = 2
+        key = everywhere | (anywhere << np.uint64(31)) | (np.uint64(kind + 1) << np.uint64(62))
+        mixed = key * GOLDEN
+        place = np.int64(mixed >> np.uint64(32)) & mask
+        while table[place, 0] != ZERO and table[place, 0] != key:
+            place = (place + 1) & mask
+        if table[place, 0] == ZERO:
+            table[place, 0] = key
+            table[place, 1] = np.uint64(count)
+            _write_codes(kind, everywhere, anywhere, codes[count])
+            count += 1
+        which[number] = np.int64(table[place, 1])
+    return count
 
 
 @_inner
-def _text_bits(pool, begin, length, facts, output, output_begin, output_length):
-    """Properties of a text in one example, as bits."""
-    is_lower, is_upper, any_of, all_of = True, True, 0, 3
-    for i in range(length):
+def _write_codes(kind, everywhere, anywhere, codes):
+    """Codes of a signature: a type's own properties stand first, those against the output from 22 on."""
+    codes[:] = 3
+    own, begin, against, size = 14, 0, 22, 31
+    if kind == INT:
+        own, begin, against, size = 7, 14, 39, 14
+    elif kind == BOOL:
+        own, begin, against, size = 1, 21, 0, 1
+    for i in range(size):
+        bit = ONE << np.uint64(i)
+        code = 0 if everywhere & bit else 2 if anywhere & bit else 1
+        codes[begin + i if i < own else against + i - own] = code
+
+
+@_inlined
+def _number_properties(x, wanted):
+    """Properties of a number in one example, as bits."""
+    bits = (x == 0) | ((x == 1) << 1) | ((x == 2) << 2) | ((x < 0) << 3)
+    bits |= ((0 < x <= 3) << 4) | ((3 < x <= 9) << 5) | ((x > 9) << 6)
+    bits |= ((x < wanted) << 7) | ((x <= wanted) << 8) | ((x == wanted) << 9) | ((x >= wanted) << 10)
+    bits |= ((x > wanted) << 11) | ((abs(x - wanted) <= 1) << 12) | ((abs(x - wanted) <= 3) << 13)
+    return np.uint64(bits)
+
+
+@_inlined
+def _text_properties(pool, begin, length, facts, exact, cased, e, wanted):
+    """Properties of a text in one example, as bits; those that compare texts only for outputs of up to 63 characters.
+
+    A text is looked for at all places of the output at once, a bit for each; the output is looked for in a
+    text by the shift-and algorithm. One pass over the text tells all.
+    """
+    some, every = np.int64(0), np.int64(15)
+    common = min(length, wanted)
+    places = (ONE << np.uint64((wanted - common) & 63)) * np.uint64(2) - ONE if length <= wanted else ONE
+    places_cased = places  # bit i: the text and the output from its place i on agree so far
+    begun, begun_cased = ZERO, ZERO  # bit i: the output's first i + 1 characters end here
+    ended, ended_cased = ZERO, ZERO  # the same, of all characters so far
+    for i in range(common):
         c = pool[begin + i]
-        is_lower = is_lower and facts[0, c] == c
-        is_upper = is_upper and facts[1, c] == c
-        fact = np.int64(facts[2, c])
-        any_of |= fact
-        all_of &= fact
+        fact = np.int64(facts[1, c])
+        some |= fact
+        every &= fact
+        places &= exact[e, c] >> np.uint64(i)
+        places_cased &= cased[e, c] >> np.uint64(i)
+        begun = (begun << ONE | ONE) & exact[e, c]
+        begun_cased = (begun_cased << ONE | ONE) & cased[e, c]
+    for i in range(common, length):
+        c = pool[begin + i]
+        fact = np.int64(facts[1, c])
+        some |= fact
+        every &= fact
+        begun = (begun << ONE | ONE) & exact[e, c]
+        begun_cased = (begun_cased << ONE | ONE) & cased[e, c]
+        ended |= begun
+        ended_cased |= begun_cased
     if length == 0:
-        all_of = 0
-    bits = (length == 0) | ((length == 1) << 1) | ((length <= 5) << 2) | (is_lower << 3) | (is_upper << 4)
-    bits |= (any_of >> 2) << 5  # the five separators
-    bits |= ((any_of & 1) << 10) | ((all_of & 1) << 11) | ((any_of >> 1 & 1) << 12) | ((all_of >> 1 & 1) << 13)
+        every = 12  # the empty text is in lower and upper case
+    bits = (length == 0) | ((length == 1) << 1) | ((length <= 5) << 2) | ((every >> 2) << 3)
+    bits |= (some >> 4) << 5  # the five separators
+    bits |= ((some & 1) << 10) | ((every & 1) << 11) | ((some >> 1 & 1) << 12) | ((every >> 1 & 1) << 13)
+    bits |= ((length == wanted) << 28) | ((length < wanted) << 29) | ((length > wanted) << 30)
+    if wanted > 63:
+        return np.uint64(bits)
+    starts, starts_cased = np.int64(places & ONE), np.int64(places_cased & ONE)
+    if length <= wanted:
+        last = np.uint64(wanted - length)
+        bits |= ((places != ZERO) | starts << 1 | np.int64(places >> last & ONE) << 2) << 14
+        bits |= ((places_cased != ZERO) | starts_cased << 1 | np.int64(places_cased >> last & ONE) << 2) << 20
+        bits |= (starts << 26 | starts_cased << 27) * (length == wanted)
+    if wanted == 0:
+        bits |= 7 << 17 | 7 << 23
+    elif length >= wanted:
+        last = np.uint64(wanted - 1)
+        bits |= (np.int64(ended >> last & ONE) | starts | starts << 1 | np.int64(begun >> last & ONE) << 2) << 17
+        bits |= (
+            np.int64(ended_cased >> last & ONE)
+            | starts_cased
+            | starts_cased << 1
+            | np.int64(begun_cased >> last & ONE) << 2
+        ) << 23
+    return np.uint64(bits)
+
+
+@_inner
+def _compare_long_texts(pool, begin, length, facts, output, output_begin, output_length):
+    """What ``_within_output`` and ``_around_output`` tell, for an output that has more places than a word has bits."""
     within, cased_within = 0, 0  # bits: 1 in, 2 at the start of, 4 at the end of the other text
     shorter, shorter_begin, shorter_length = pool, begin, length
     longer, longer_begin, longer_length = output, output_begin, output_length
@@ -1430,10 +1503,11 @@ def _text_bits(pool, begin, length, facts, output, output_begin, output_length):
             within |= where
         if cased:
             cased_within |= where
+    bits = 0
     if length <= output_length:
-        bits |= (within << 22) | (cased_within << 28)
+        bits |= (within << 14) | (cased_within << 20)
     if length >= output_length:
-        bits |= (within << 25) | (cased_within << 31)
-    bits |= ((length == output_length and within > 0) << 34) | ((length == output_length and cased_within > 0) << 35)
-    bits |= ((length == output_length) << 36) | ((length < output_length) << 37) | ((length > output_length) << 38)
+        bits |= (within << 17) | (cased_within << 23)
+    if length == output_length:
+        bits |= ((within > 0) << 26) | ((cased_within > 0) << 27)
     return np.uint64(bits)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .dsl import OPERATIONS, Call, Expression, Operation, Type, result_type
 from .result import Reason, Reweight, SearchResult, SeenValues, Task, Vector, make_task
 from .semantics import Dialect, EvaluationError, function
-from .signatures import value_signature
+from .signatures import VALUE_CODES, value_signature
 
 MAX_LENGTH, MAX_NUMBER = 99, 100
 """From these on, the result of an operation is too large to be kept."""
@@ -41,9 +41,11 @@ class _NewValues:
     def vector(self, index: int) -> Vector:
         return self.values[index].vector
 
-    def signatures(self) -> NDArray[np.uint8]:
-        rows = [value_signature(value.vector, self.outputs) for value in self.values]
-        return np.array(rows, dtype=np.uint8).reshape(len(rows), -1)
+    def signatures(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        rows = [tuple(value_signature(value.vector, self.outputs)) for value in self.values]
+        number = {row: i for i, row in enumerate(dict.fromkeys(rows))}
+        codes = np.array(list(number), dtype=np.uint8).reshape(-1, VALUE_CODES)
+        return codes, np.array([number[row] for row in rows], dtype=np.int64)
 
 
 def search(

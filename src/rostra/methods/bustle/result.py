@@ -57,7 +57,7 @@ def make_task(rows: Sequence[Sequence[str]], outputs: Sequence[str], constants: 
 
 
 class NewValues(Protocol):
-    """The values that a level found first, in the order in which they were found."""
+    """Values that a level found first, in the order found: all of them, or one batch after another."""
 
     def __len__(self) -> int: ...
 
@@ -65,8 +65,13 @@ class NewValues(Protocol):
     def level(self) -> int:
         """Weight of the level."""
 
-    def signatures(self) -> NDArray[np.uint8]:
-        """Property signatures of the values against the outputs, shape (values, 46)."""
+    def signatures(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Property signatures of the values against the outputs (paper, section 3.2).
+
+        Returns:
+            The different signatures, shape (signatures, 46), codes; and which of them each value has,
+            shape (values,). There are far fewer signatures than values.
+        """
 
     def vector(self, index: int) -> Vector:
         """Results of a value on the examples."""

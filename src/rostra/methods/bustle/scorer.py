@@ -76,7 +76,8 @@ class ValueScorer:
             values: signatures of the values, (values, 46).
         """
         first = self.bias + self.table[np.arange(EXAMPLE_CODES), examples].sum(0)
-        hidden = first + self.table[EXAMPLE_CODES + np.arange(VALUE_CODES), values].sum(1)
+        chosen = np.eye(self.table.shape[1])[values].reshape(len(values), -1)  # a product is faster than rows picked
+        hidden = first + chosen @ self.table[EXAMPLE_CODES:].reshape(chosen.shape[1], -1)
         return _sigmoid(_forward(hidden, self.layers)[:, 0])
 
     def reweight(self, rows: Sequence[Sequence[str]], outputs: Sequence[str]) -> Reweight:
@@ -87,16 +88,16 @@ class ValueScorer:
         """
         columns = nearest_columns(rows, outputs)
         examples = np.array(example_signature([[row[c] for c in columns] for row in rows], outputs), dtype=np.uint8)
-        known: dict[int, int] = {}  # key of a signature -> added weight
+        known: dict[bytes, int] = {}  # signature -> added weight
 
         def added(new: NewValues) -> NDArray[np.int64]:
-            signatures = new.signatures()
-            keys, first, which = np.unique(_keys(signatures), return_index=True, return_inverse=True)
-            unknown = [i for i, key in enumerate(keys.tolist()) if key not in known]
+            signatures, which = new.signatures()
+            names = [signature.tobytes() for signature in signatures]
+            unknown = [i for i, name in enumerate(names) if name not in known]
             if unknown:
-                found = added_weight(self.probabilities(examples, signatures[first[unknown]]))
-                known.update(zip(keys[unknown].tolist(), found.tolist(), strict=True))
-            return np.array([known[key] for key in keys.tolist()], dtype=np.int64)[which]
+                found = added_weight(self.probabilities(examples, signatures[unknown]))
+                known.update(zip((names[i] for i in unknown), found.tolist(), strict=True))
+            return np.array([known[name] for name in names], dtype=np.int64)[which]
 
         return added
 
@@ -218,19 +219,3 @@ def _forward(hidden: Floats, layers: Sequence[tuple[Floats, Floats]]) -> Floats:
 
 def _sigmoid(logits: Floats) -> Floats:
     return np.exp(-np.logaddexp(0.0, -logits))
-
-
-_WORDS = -(-VALUE_CODES // 8)
-_MULTIPLIERS = np.random.default_rng(0).integers(1, 2**63, (2, _WORDS), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-
-
-def _keys(signatures: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A 64-bit key of each signature, eight codes at a time: thousands of signatures do not collide."""
-    padded = np.zeros((len(signatures), 8 * _WORDS), dtype=np.uint8)
-    padded[:, :VALUE_CODES] = signatures
-    words = padded.view(np.uint64) * _MULTIPLIERS[0]
-    words ^= words >> np.uint64(29)  # so that the upper codes of a word reach all bits
-    words *= _MULTIPLIERS[1]
-    words ^= words >> np.uint64(32)
-    keys: NDArray[np.uint64] = words.sum(axis=1, dtype=np.uint64)
-    return keys
