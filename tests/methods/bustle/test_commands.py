@@ -94,7 +94,12 @@ def test_several_columns_are_filled_from_the_file_as_it_was(rostra, tmp_path):
     for row, wanted in ((4, ("Hopper", "1906")), (5, ("Noether", "1882"))):
         cells = {f"{letter}{row}": sheet[f"{letter}{row}"].value for letter in "AB"}
         assert tuple(evaluate_formula(sheet[f"{letter}{row}"].value, cells) for letter in "CD") == wanted
-    assert_refused(rostra("bustle", "fill", "people.csv", "--out", "o.csv"), "--target")
+    assert rostra("bustle", "fill", "people.csv", "--out", "unnamed.csv").returncode == 0  # both have the same gaps
+    assert read_csv(tmp_path / "unnamed.csv") == rows
+    (tmp_path / "gaps.csv").write_text(
+        "name,title,surname\nAda Lovelace,,Lovelace\nAlan Turing,Dr,\n", encoding="utf-8"
+    )
+    assert_refused(rostra("bustle", "fill", "gaps.csv", "--out", "o.csv"), "--target")
 
 
 def test_rows_where_the_formula_has_no_value_are_named(rostra, tmp_path):

@@ -17,7 +17,7 @@ from openpyxl.worksheet.formula import ArrayFormula
 from rostra.engine.errors import InputError
 from rostra.methods.bustle import csv_files
 from rostra.methods.bustle.cells import UnreadableCellError, decode_text, encode_text, may_be_executed, shown
-from rostra.methods.bustle.spreadsheet import check_output, choose_columns, read_sheet, write_filled
+from rostra.methods.bustle.spreadsheet import check_output, choose_columns, partly_filled, read_sheet, write_filled
 
 DAY = dt.datetime(2021, 3, 4)
 NAMES = "name,initial\nAda Lovelace,A\nZoë Krüger,Z\n=HYPERLINK(1),\n-5,\n"
@@ -336,10 +336,22 @@ def test_columns_are_named_by_header_or_letter(tmp_path):
     assert choose_columns(sheet, "out", ["B"]).letters == ["A"]  # the header wins
 
 
+def test_columns_that_are_filled_in_the_same_rows_are_all_meant(tmp_path):
+    """Others may be inputs with gaps, and must be named."""
+    sheet = read_sheet(save(tmp_path / "a.csv", "a,b,c\nx,1,u\ny,2,v\nz,,\n"))
+    assert [column.name for column in partly_filled(sheet)] == ["b", "c"]
+    assert choose_columns(sheet).target.name == "b"
+
+
 @pytest.mark.parametrize(
     ("content", "target", "inputs", "message"),
     [
-        ("a,b,c\nx,1,\ny,,2\n", None, [], r"several columns are partly filled: 'b' \(B\), 'c' \(C\); name one with"),
+        (
+            "a,b,c\nx,1,\ny,,2\n",
+            None,
+            [],
+            r"several columns are partly filled, in different rows: 'b' \(B\), 'c' \(C\); name",
+        ),
         ("a,b\nx,1\ny,2\n", None, [], "no column of .* is filled in some rows and empty in others"),
         ("a,b\nx,1\ny,\n", "q", [], r"has no column 'q'; it has: 'a' \(A\), 'b' \(B\)"),
         ("a,b\nx,1\ny,\n", "b", ["q"], "has no column 'q'"),

@@ -26,9 +26,9 @@ NoDevice = Annotated[str | None, typer.Option(help="Changes nothing: a search ru
 
 @app.command()
 def fill(
-    data: Annotated[Path, typer.Argument(help="CSV or XLSX file with a column that is partly filled.")],
+    data: Annotated[Path, typer.Argument(help="CSV or XLSX file with columns that are partly filled.")],
     out: Annotated[Path, typer.Option(help="Result: .xlsx with live formulas, or .csv with values.")],
-    target: Annotated[str, typer.Option(help="Columns to fill, a,b,c; default: the only partly filled one.")] = "",
+    target: Annotated[str, typer.Option(help="Columns to fill, a,b,c; default: those filled in some rows.")] = "",
     inputs: Annotated[str, typer.Option(help="Columns the formula may use, a,b,c; default: those to the left.")] = "",
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook; default: the one that opens.")] = None,
     max_expressions: MaxExpressions = 30_000_000,
@@ -43,9 +43,9 @@ def fill(
     quiet: Quiet = False,
     json_output: JsonOutput = False,
 ) -> None:
-    """Find the formula behind the filled cells of a column, and fill the others.
+    """Find the formula behind the filled cells of a column, and fill the others; of several columns one by one.
 
-    Example: rostra bustle fill people.csv --out people.xlsx --target initials
+    Example: rostra bustle fill people.csv --out people.xlsx
     """
     prepare(quiet=quiet, threads=None)
     from .filling import fill_file

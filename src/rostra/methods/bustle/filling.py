@@ -12,7 +12,7 @@ from rostra.engine.errors import InputError
 from .dsl import renumbered
 from .scorer import columns_by_likeness
 from .sheet import Examples, Sheet
-from .spreadsheet import check_output, choose_columns, read_sheet, write_filled
+from .spreadsheet import check_output, choose_columns, partly_filled, read_sheet, write_filled
 from .synthesizer import Bustle, Program, SynthesisFailure
 
 SAMPLED_ROWS = 1000
@@ -64,7 +64,7 @@ def fill_file(
         data: CSV or XLSX file.
         out: file to write.
         bustle: finds the formulas.
-        targets: headers or letters; none: the only column that is partly filled.
+        targets: headers or letters; none: all columns that are partly filled, see ``partly_filled``.
         inputs: headers or letters of the columns that a formula may use; none: see ``choose_columns``.
         sheet: name of the workbook's sheet.
         quote_formulas: see ``write_filled``.
@@ -75,7 +75,7 @@ def fill_file(
     """
     table = read_sheet(data, sheet)
     check_output(table, out)
-    named: list[str | None] = list(targets) or [None]
+    named = list(targets) or [column.name for column in partly_filled(table)]
     chosen = [choose_columns(table, target, inputs) for target in named]
     programs = [_program(examples, bustle) for examples in chosen]
     columns = []

@@ -4,7 +4,16 @@ Everything is text as a person sees it. A file's first row that is not empty nam
 in which the target column is filled are examples, those in which it is empty are to be filled.
 """
 
-__all__ = ["Column", "Examples", "Sheet", "check_output", "choose_columns", "read_sheet", "write_filled"]
+__all__ = [
+    "Column",
+    "Examples",
+    "Sheet",
+    "check_output",
+    "choose_columns",
+    "partly_filled",
+    "read_sheet",
+    "write_filled",
+]
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,7 +82,7 @@ def read_sheet(path: Path, sheet: str | None = None) -> Sheet:
 def choose_columns(sheet: Sheet, target: str | None = None, inputs: Sequence[str] = ()) -> Examples:
     """Decide which column is to be filled from which, and take examples and rows to fill from the sheet.
 
-    The target is, unless named, the only column that is filled in some rows and empty in others. The
+    The target is, unless named, the first of :func:`partly_filled`. The
     inputs are, unless named, the columns left of it that are filled in every row, or if there is none,
     the columns right of it that are. Rows in which all inputs are empty are not filled. A cell that
     holds nothing but spaces counts as empty.
@@ -89,7 +98,7 @@ def choose_columns(sheet: Sheet, target: str | None = None, inputs: Sequence[str
     """
     filled = {column.letter: column.filled() for column in sheet.columns}
     used = np.any(list(filled.values()), axis=0)
-    wanted = sheet.find(target) if target is not None else _partly_filled(sheet, filled, used)
+    wanted = sheet.find(target) if target is not None else partly_filled(sheet)[0]
     sources = _named(sheet, wanted, inputs) if inputs else _filled_throughout(sheet, wanted, filled, used)
     _check_cells(sheet, [wanted, *sources])
     for column in sources:
@@ -119,20 +128,31 @@ def choose_columns(sheet: Sheet, target: str | None = None, inputs: Sequence[str
     )
 
 
-def _partly_filled(sheet: Sheet, filled: dict[str, Mask], used: Mask) -> Column:
+def partly_filled(sheet: Sheet) -> list[Column]:
+    """The columns that are filled in some rows and empty in others, if they are filled in the same rows.
+
+    Raises:
+        InputError: if there is none, or if they are filled in different rows: which of them are to be filled, and
+            which only have gaps, is for the user to say.
+    """
+    filled = {column.letter: column.filled() for column in sheet.columns}
+    used = np.any(list(filled.values()), axis=0)
     candidates = []
     for column in sheet.columns:
         here = filled[column.letter][used]
         if here.any() and not here.all():
             candidates.append(column)
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        raise InputError(f"several columns are partly filled: {labels(candidates)}; name one with --target")
-    raise InputError(
-        f"no column of '{sheet.path}' is filled in some rows and empty in others; "
-        "fill in 2 or 3 cells of the column that you want"
-    )
+    if not candidates:
+        raise InputError(
+            f"no column of '{sheet.path}' is filled in some rows and empty in others; "
+            "fill in 2 or 3 cells of the column that you want"
+        )
+    if any((filled[column.letter] != filled[candidates[0].letter]).any() for column in candidates):
+        raise InputError(
+            f"several columns are partly filled, in different rows: {labels(candidates)}; "
+            "name those to fill with --target"
+        )
+    return candidates
 
 
 def _named(sheet: Sheet, target: Column, names: Sequence[str]) -> list[Column]:
