@@ -4,7 +4,15 @@ Every parameter of an ensemble carries a leading axis, one entry a copy, so that
 product serves all copies. Copy ``i`` is what training it alone would give: nothing is shared.
 """
 
-__all__ = ["BatchedLinear", "BatchedSGD", "FlatParameters", "rows_innermost", "seeded_normal"]
+__all__ = [
+    "BatchedLinear",
+    "BatchedSGD",
+    "FlatParameters",
+    "rows_innermost",
+    "seeded_generator",
+    "seeded_normal",
+    "seeded_uniform",
+]
 
 from collections.abc import Sequence
 
@@ -24,11 +32,19 @@ def seeded_normal(seeds: Sequence[int], shape: Sequence[int], std: float, *, str
     Returns:
         Draws on the CPU, shape (len(seeds), *shape), float64.
     """
-    draws = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed * 1000 + stream)
-        draws.append(torch.randn(*shape, generator=generator, dtype=torch.float64) * std)
-    return torch.stack(draws)
+    draws = [torch.randn(*shape, generator=seeded_generator(seed, stream), dtype=torch.float64) for seed in seeds]
+    return torch.stack(draws) * std
+
+
+def seeded_uniform(seeds: Sequence[int], shape: Sequence[int], bound: float, *, stream: int) -> Tensor:
+    """Uniform draws between -bound and bound; else as :func:`seeded_normal`."""
+    draws = [torch.rand(*shape, generator=seeded_generator(seed, stream), dtype=torch.float64) for seed in seeds]
+    return (2 * torch.stack(draws) - 1) * bound
+
+
+def seeded_generator(seed: int, stream: int) -> torch.Generator:
+    """The generator of one of a copy's streams of draws (0 to 999)."""
+    return torch.Generator().manual_seed(seed * 1000 + stream)
 
 
 def rows_innermost(values: Tensor) -> Tensor:

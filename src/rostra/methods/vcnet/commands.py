@@ -46,10 +46,11 @@ def fit(
     """
     prepare(quiet=quiet, threads=threads)
     from rostra.engine.checkpoints import check_folder
+    from rostra.fields.tabular.tables import read_table
 
     from . import estimator as estimators
     from .inputs import parse_range
-    from .table import read_table, split_table
+    from .table import split_table
 
     if bootstrap == 1:
         raise InputError("--bootstrap must be 0 (no band) or at least 2, got 1")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rostra.engine.ensemble import BatchedSGD, FlatParameters, rows_innermost
+from rostra.engine.ensemble import BatchedSGD, FlatParameters, rows_innermost, seeded_generator
 from rostra.engine.errors import InputError
 from rostra.engine.progress import Advance, progress_bar
 from rostra.engine.runtime import keep_freed_memory
@@ -268,7 +268,7 @@ def _batches(rows: _Rows, seeds: Sequence[int], config: VCNetConfig) -> Iterator
         for epoch in range(config.epochs):
             yield epoch, rows
         return
-    generators = [torch.Generator().manual_seed(seed * 1000 + 999) for seed in seeds]
+    generators = [seeded_generator(seed, 999) for seed in seeds]
     for epoch in range(config.epochs):
         order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(rows.y.device)
         for index in torch.split(order, config.batch_size, dim=1):

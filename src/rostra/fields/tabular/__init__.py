@@ -1,0 +1,1 @@
+"""Tables: reading a user's CSV, columns as numbers, checks of arrays."""
