@@ -1,6 +1,6 @@
 """Plots that read well on light and on dark pages."""
 
-__all__ = ["ACCENTS", "check_picture", "new_figure", "save_svg", "strip_plot"]
+__all__ = ["ACCENTS", "INK", "check_picture", "new_figure", "save_svg", "strip_plot"]
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ACCENTS = ("#2f7fd1", "#e0762c", "#3f9b5b", "#b8549e", "#8a7a33", "#6d6f7a")
 """Colours of the arms, in order; legible on white and on near-black."""
-_INK = "#0a0b0c"
+INK = "#0a0b0c"
 """Axes and text: replaced by the page's own text colour in SVG."""
 
 
@@ -46,10 +46,10 @@ def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     axes.patch.set_alpha(0.0)
     axes.spines[["top", "right"]].set_visible(False)
     for spine in axes.spines.values():
-        spine.set_color(_INK)
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.xaxis.label.set_color(_INK)
-    axes.yaxis.label.set_color(_INK)
+        spine.set_color(INK)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
     return figure, axes
 
 
@@ -61,7 +61,7 @@ def save_svg(figure: "Figure", path: Path | io.StringIO) -> None:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rostra", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     if isinstance(path, io.StringIO):
         path.write(svg)
     else:
@@ -95,7 +95,7 @@ def strip_plot(arms: Mapping[str, Mapping[str, Any]], label: str, paper: Mapping
                 [line],
                 s=60,
                 marker="|",
-                color=_INK,
+                color=INK,
                 linewidths=2,
                 zorder=4,
                 label="paper" if name == next(iter(paper)) else None,
@@ -108,5 +108,5 @@ def strip_plot(arms: Mapping[str, Mapping[str, Any]], label: str, paper: Mapping
         axes.set_xscale("log")
     handles, _ = axes.get_legend_handles_labels()
     if handles:
-        axes.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="best")
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
     return figure

@@ -2,7 +2,6 @@
 
 __all__ = ["render_report"]
 
-import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 from .claims import find_claims
 from .errors import InputError
-from .files import write_atomically
 from .methods import command_name, installed
-from .numbers import duration, interval, number
-from .plots import save_svg, strip_plot
+from .pages import render_page, svg_text
+from .plots import strip_plot
 from .reproduce import Evidence, load_evidence, shipped_evidence
 
 SCALE_ORDER = {"paper": 0, "laptop": 1, "smoke": 2}
@@ -27,8 +25,6 @@ def render_report(folder: Path) -> Path:
     Raises:
         InputError: if the folder holds no evidence.
     """
-    import jinja2
-
     own = load_evidence(folder / "results")
     if not own:
         raise InputError(f"'{folder}' holds no results; run 'rostra reproduce --out {folder}' first")
@@ -48,24 +44,17 @@ def render_report(folder: Path) -> Path:
     methods: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         methods.setdefault(entry["method"], []).append(entry)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rostra.engine", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"number": number, "interval": interval, "duration": duration}
-    page = environment.get_template("report.html.jinja").render(
+    path = folder / "report.html"
+    render_page(
+        "rostra.engine",
+        "report.html.jinja",
+        path,
         methods=methods,
         about={name: getattr(module, "METHOD", None) for name, module in installed().items()},
         command_name=command_name,
         folder=folder,
         made=time.strftime("%Y-%m-%d %H:%M"),
     )
-    path = folder / "report.html"
-    with write_atomically(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
     return path
 
 
@@ -77,15 +66,15 @@ def _entry(document: Evidence, folder: Path, *, shipped: bool) -> dict[str, Any]
     """A document with what the page draws from it."""
     name = ".".join(_identity(document))
     figure = folder / "figures" / f"{name}.svg"
-    buffer = io.StringIO()
+    strip = ""
     if document["arms"]:
         label = f"{document['metric']} ({document['unit']})" if document["unit"] else document["metric"]
-        save_svg(strip_plot(document["arms"], label, document["paper"]), buffer)
+        strip = svg_text(strip_plot(document["arms"], label, document["paper"]))
     return {
         **document,
         "anchor": name,
         "shipped": shipped,
-        "strip": buffer.getvalue(),
+        "strip": strip,
         "figure": figure.read_text(encoding="utf-8") if figure.is_file() and not shipped else "",
         "other_metrics": sorted(
             {name for record in document["arms"].values() for name in record.get("other_means", {})}

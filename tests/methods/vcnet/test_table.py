@@ -43,7 +43,7 @@ def test_missing_covariates_are_listed_or_imputed():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"treatment": "dosis"}, "no column named 'dosis'; the file has: 'dose', 'y'"),
+        ({"treatment": "dosis"}, "no column named 'dosis'; there are: 'dose', 'y'"),
         ({"covariates": ["age", "hight"]}, "no column named 'hight'"),
         ({"exclude": ["id"]}, "no column named 'id'"),
         ({"covariates": ["age", "dose"]}, "the treatment 'dose' is also among the covariates"),

@@ -134,14 +134,11 @@ class TableEncoder:
     @classmethod
     def from_json(cls, content: Sequence[Mapping[str, Any]]) -> Self:
         """What :meth:`to_json` gave."""
-        return cls(
-            tuple(
-                ColumnEncoding(
-                    **{key: tuple(value) if isinstance(value, list) else value for key, value in column.items()}
-                )
-                for column in content
-            )
-        )
+
+        def tuples(column: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: tuple(value) if isinstance(value, list) else value for key, value in column.items()}
+
+        return cls(tuple(ColumnEncoding(**tuples(column)) for column in content))
 
 
 def _column_encoding(column: "pd.Series[Any]", impute: bool, least: int | None) -> ColumnEncoding:
@@ -153,7 +150,8 @@ def _column_encoding(column: "pd.Series[Any]", impute: bool, least: int | None) 
         _check_no_numbers_as_text(column.dropna(), name)
     counts = _texts(column).value_counts()
     rare = sorted(counts[counts < (least or 0)].index)
-    # a single rare level that is merged alone gains nothing but another name
+    if len(counts) <= 2 or len(counts) == len(rare):  # nothing would be left to tell apart
+        rare = []
     levels = sorted({level for level in counts.index if level not in rare} | ({OTHER} if rare else set()))
     if len(levels) > MAX_CATEGORIES:
         raise InputError(

@@ -75,7 +75,7 @@ def check_names(table: pd.DataFrame, names: Sequence[str]) -> None:
     unknown = sorted({name for name in names if name not in table.columns})
     if unknown:
         there = quoted(list(table.columns[:20])) + (", ..." if len(table.columns) > 20 else "")
-        raise InputError(f"no column named {quoted(unknown)}; the file has: {there}")
+        raise InputError(f"no column named {quoted(unknown)}; there are: {there}")
 
 
 def number_column(column: "pd.Series[float]", name: str) -> "pd.Series[float]":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rostra.engine.plots import ACCENTS, new_figure
+from rostra.engine.plots import ACCENTS, INK, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,5 +30,5 @@ def plot_solved(at: Mapping[str, Sequence[float]], unit: str, *, of: int, repeat
     axes.set_xscale("log")
     axes.set_xlabel(unit)
     axes.set_ylabel(f"tasks solved, of {of}")
-    axes.legend(frameon=False, fontsize=8, labelcolor="#0a0b0c")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     return figure

@@ -262,17 +262,17 @@ def draw_curves(rows: Mapping[str, Sequence[Row]]) -> "Figure":
     """The curve that each arm learned on data set 0, and the true one."""
     import numpy as np
 
-    from rostra.engine.plots import ACCENTS, new_figure
+    from rostra.engine.plots import ACCENTS, INK, new_figure
 
     figure, axes = new_figure(7.0, 3.4)
     grid = np.linspace(0.0, 1.0, CURVE_DOSES)
     first = {arm: next(row for row in found if row["seed"] == 0) for arm, found in rows.items()}
-    axes.plot(grid, next(iter(first.values()))["truth"], color="#0a0b0c", linewidth=2.2, label="true curve")
+    axes.plot(grid, next(iter(first.values()))["truth"], color=INK, linewidth=2.2, label="true curve")
     for colour, (arm, row) in zip(ACCENTS, first.items(), strict=False):
         axes.plot(grid, row["curve"], color=colour, linewidth=1.3, label=arm)
     axes.set_xlabel("dose t (scaled to 0 to 1), data set 0")
     axes.set_ylabel("mean outcome (units of y)")
-    axes.legend(frameon=False, fontsize=8, ncols=2, labelcolor="#0a0b0c")
+    axes.legend(frameon=False, fontsize=8, ncols=2, labelcolor=INK)
     return figure
 
 

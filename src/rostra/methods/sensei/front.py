@@ -1,0 +1,105 @@
+"""Fronts: what accuracy each step of consistency costs, all models in one batched program."""
+
+__all__ = ["front"]
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from rostra.engine.errors import InputError
+from rostra.engine.runtime import resolve_device
+
+from .estimator import SenSeIClassifier
+from .evaluation import balanced_accuracy, consistency, gaps
+from .flips import Flip, combinations, parse_flip
+from .training import train
+
+HELD_OUT = 0.2
+
+
+def front(
+    X: pd.DataFrame,
+    y: Any,
+    estimator: SenSeIClassifier,
+    *,
+    methods: Sequence[str] = ("baseline", "project", "sensei"),
+    rho: Sequence[float] = (1.0, 5.0, 25.0),
+    eps: Sequence[float] = (0.03,),
+    seeds: int = 3,
+    flips: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Train models over a grid and measure them on held-out rows.
+
+    Per seed a fifth of the rows is held out; features and metric are those of the other rows. All models of a method
+    and a seed are copies in one batched program.
+
+    Args:
+        X, y: a table and its labels.
+        estimator: its parameters are those of all models; method, rho and eps are replaced.
+        methods: "sensei" is trained for every rho and eps, "sensr" for every eps, "clp" for every rho, "project" and
+            "baseline" once.
+        rho, eps: the grid.
+        seeds: splits 0 to seeds - 1.
+        flips: measured besides the sensitive columns.
+
+    Returns:
+        A row a model: method, rho, eps, seed, accuracy, balanced_accuracy, the consistency of each flip and of
+        "sensitive" (all combinations of the sensitive columns), gap_rms of each sensitive column's levels, lambda.
+    """
+    if not methods or not rho or not eps or seeds < 1:
+        raise InputError("a front needs at least one method, one rho, one eps and one seed")
+    labels = np.asarray(y)
+    rows: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        order = np.random.default_rng(seed).permutation(len(X))
+        test, kept = np.split(order, [max(1, int(HELD_OUT * len(order)))])
+        for method in methods:
+            model = clone(estimator).set_params(method=method, random_state=seed)
+            config = model._config()
+            prepared = model.prepare(X.iloc[kept], labels[kept], config, None, None, seed)
+            grid = list(
+                itertools.product(rho if method in ("sensei", "clp") else [None], eps if config.attacks else [None])
+            )
+            fitted = train(
+                prepared.data,
+                config,
+                [seed] * len(grid),
+                prepared.metric,
+                rho=[config.rho if r is None else r for r, _ in grid],
+                eps=[config.eps if e is None else e for _, e in grid],
+                device=resolve_device(model.device),
+                stage=f"{method}, seed {seed}",
+            )
+            for number, (r, e) in enumerate(grid):
+                model.adopt(prepared, fitted.select(number), seed)
+                found = _measured(model, X.iloc[test], labels[test], flips)
+                dual = model.lambda_ if config.attacks else None
+                rows.append({"method": method, "rho": r, "eps": e, "seed": seed, **found, "lambda": dual})
+    return pd.DataFrame(rows)
+
+
+def _measured(model: SenSeIClassifier, table: pd.DataFrame, y: Any, flips: Sequence[str]) -> dict[str, float]:
+    classes = model.classes_.tolist()
+    predicted = model.predict(table)
+    found = {
+        "accuracy": float((predicted == y).mean()),
+        "balanced_accuracy": float(balanced_accuracy(y, predicted, classes)[0]),
+    }
+    for text in flips:
+        flip = parse_flip(text, model.levels_)
+        found[str(flip)] = float(consistency([model.predict(copy) for copy in flip.copies(table)])[0])
+    own = [Flip(name, model.levels_[name]) for name in model.sensitive_]
+    if own:
+        found["sensitive"] = float(consistency([model.predict(copy) for copy in combinations(table, own)])[0])
+    for name in model.sensitive_:
+        encoding = model.encoder_[name]
+        levels = model.encoder_.levels_of(table[name], encoding)
+        for level in encoding.shown_levels:
+            group = (levels == level).to_numpy()
+            if group.any() and not group.all():
+                found[f"gap_rms {name}={level}"] = float(gaps(y, predicted, group, classes).rms[0])
+    return found
