@@ -7,11 +7,15 @@ __all__ = [
     "Bustle",
     "BustleTrainer",
     "DRNetRegressor",
+    "FairMetric",
     "GPSRegressor",
     "KernelDRRegressor",
     "NaiveSpline",
     "Program",
     "SLearner",
+    "SenSR",
+    "SenSeI",
+    "SenSeIClassifier",
     "SynthesisFailure",
     "TARNetRegressor",
     "TreatmentColumn",
@@ -26,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rostra.methods.bustle import Bustle, BustleTrainer, Program, SynthesisFailure, synthesize
+    from rostra.methods.sensei import FairMetric, SenSeI, SenSeIClassifier, SenSR
     from rostra.methods.vcnet import (
         DRNetRegressor,
         GPSRegressor,
@@ -43,6 +48,10 @@ _HOMES = {
     "Program": "rostra.methods.bustle",
     "SynthesisFailure": "rostra.methods.bustle",
     "synthesize": "rostra.methods.bustle",
+    "FairMetric": "rostra.methods.sensei",
+    "SenSR": "rostra.methods.sensei",
+    "SenSeI": "rostra.methods.sensei",
+    "SenSeIClassifier": "rostra.methods.sensei",
     "DRNetRegressor": "rostra.methods.vcnet",
     "GPSRegressor": "rostra.methods.vcnet",
     "KernelDRRegressor": "rostra.methods.vcnet",

@@ -282,8 +282,8 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if _is_table(X):
-            validate_data(self, X, skip_check_array=True)
             table = _named_by_texts(X)
+            validate_data(self, table, skip_check_array=True)
             labels = column_or_1d(np.asarray(y), warn=True)
             if len(labels) != len(table):
                 raise InputError(f"y has {len(labels)} rows, X has {len(table)}; they must be equal")
@@ -317,8 +317,9 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         """Rows as the table that the network's features are made of; checks names and number of columns."""
         check_is_fitted(self)
         if _is_table(X):
-            validate_data(self, X, skip_check_array=True, reset=False)
-            return _named_by_texts(X)
+            table = _named_by_texts(X)
+            validate_data(self, table, skip_check_array=True, reset=False)
+            return table
         array = validate_data(self, X, dtype=np.float64, reset=False)
         return pd.DataFrame(array, columns=self._features.encoder.names)
 
