@@ -171,9 +171,9 @@ def _encoded(column: "pd.Series[Any]", encoding: ColumnEncoding) -> pd.DataFrame
         bad = (numbers.isna() & column.notna()) | ~np.isfinite(numbers.fillna(0.0).astype(float))
         if bad.any():
             row = int(bad.to_numpy().argmax())
-            raise InputError(
-                f"column '{encoding.name}' must hold numbers, but row {row + 1} holds {column.iloc[row]!r}"
-            )
+            value = column.iloc[row]
+            shown = repr(value if isinstance(value, str) else float(value))
+            raise InputError(f"column '{encoding.name}' must hold numbers, but row {row + 1} holds {shown}")
         if encoding.median is None and numbers.isna().any():
             raise _missing(column, encoding.name)
         return numbers.astype(float).fillna(encoding.median if encoding.median is not None else 0.0).to_frame()

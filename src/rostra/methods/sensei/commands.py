@@ -178,6 +178,7 @@ def audit(
     import json
 
     from rostra.engine.files import plain, writable, write_atomically
+    from rostra.fields.tabular.tables import check_names
 
     from .audit import AuditSettings
     from .audit import audit as audited
@@ -194,6 +195,8 @@ def audit(
     if name is None:
         raise InputError("the model does not say which column is the label; name it with --label")
     table, labels = _table(data, name, [])
+    check_names(table, fitted.encoder_.names)
+    table = table[fitted.encoder_.names]  # columns that were left out of the fit are left out here
     flips = [parse_flip(text, fitted.levels_) for text in flip or ()]
     document = audited(fitted, table, labels.to_numpy(), flips, settings)
     document |= {"model": str(model), "data": data.name, "label": name}
