@@ -2,6 +2,7 @@
 
 __all__ = ["Device", "JsonOutput", "Quiet", "Seed", "Threads", "emit", "list_option", "prepare"]
 
+import csv
 import json
 import warnings
 from typing import Annotated, Any
@@ -32,5 +33,5 @@ def emit(found: Any, text: str, as_json: bool) -> None:
 
 
 def list_option(text: str) -> list[str]:
-    """The names in "a,b,c"."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """The names in "a,b,c"; one that holds a comma stands in double quotes."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]

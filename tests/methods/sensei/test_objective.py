@@ -58,9 +58,3 @@ def test_gradients_of_the_auditors_are_those_of_autograd():
     leaf = at.clone().requires_grad_(True)
     (wanted,) = torch.autograd.grad(objective.cross_entropy(leaf.mT, labels).sum(), [leaf])
     torch.testing.assert_close(objective.loss_gradient(labels, 3)(at.clone()), wanted)
-
-
-def test_the_dual_form_of_the_regularizer():
-    """lambda eps + mean(d_Y - lambda d_X)."""
-    value = objective.fair_regularizer(torch.tensor([4.0, 2.0]), torch.tensor([1.0, 0.0]), 2.0, 0.1)
-    assert value.item() == pytest.approx(0.2 + (2.0 + 2.0) / 2)

@@ -16,7 +16,7 @@ from .tables import check_names, quoted
 MAX_CATEGORIES = 50
 """Most distinct texts of a categorical column; more is a name or free text."""
 DECIMAL_COMMA = r"[-+]?\d+(,\d+)?"
-NUMBER_WITH_UNIT = r"[-+]?\d+([.,]\d+)?\s*[^\W\d_%]{0,6}[%°]?"
+NUMBER_WITH_UNIT = r"[-+]?\d+([.,]\d+)?\s*([^\W\d_%]{1,6}[%°]?|[%°])"
 FEW_VALUES = 10
 """Up to so many distinct texts are taken for a category, even where they look like numbers with a unit."""
 MISSING, OTHER = "missing", "other"
@@ -77,12 +77,12 @@ class TableEncoder:
                 texts that are numbers in disguise.
         """
         missing = table.isna().sum()
-        if not impute and missing.any():
-            counts = ", ".join(f"'{name}' ({count})" for name, count in missing[missing > 0].items())
-            raise InputError(f"missing values in {counts}; fill or drop them, or pass --impute median")
         empty = [str(name) for name in table.columns if missing[name] == len(table)]
         if empty:
             raise InputError(f"no value at all in {quoted(empty)}; leave it out with --exclude {','.join(empty)}")
+        if not impute and missing.any():
+            counts = ", ".join(f"'{name}' ({count})" for name, count in missing[missing > 0].items())
+            raise InputError(f"missing values in {counts}; fill or drop them, or pass --impute median")
         wanted = categories or {}
         return cls(tuple(_column_encoding(table[name], impute, wanted.get(str(name))) for name in table.columns))
 
@@ -144,10 +144,11 @@ class TableEncoder:
 def _column_encoding(column: "pd.Series[Any]", impute: bool, least: int | None) -> ColumnEncoding:
     name = str(column.name)
     boolean = pd.api.types.is_bool_dtype(column.dtype)
+    category = isinstance(column.dtype, pd.CategoricalDtype)
     if least is None and pd.api.types.is_numeric_dtype(column.dtype) and not boolean:
         return ColumnEncoding(name, median=float(column.median()) if impute else None)
-    if least is None and not boolean:
-        _check_no_numbers_as_text(column.dropna(), name)
+    if least is None and not boolean and not category:
+        _check_no_numbers_as_text(column, name)
     counts = _texts(column).value_counts()
     rare = sorted(counts[counts < (least or 0)].index)
     if len(counts) <= 2 or len(counts) == len(rare):  # nothing would be left to tell apart
@@ -162,7 +163,11 @@ def _column_encoding(column: "pd.Series[Any]", impute: bool, least: int | None) 
 
 
 def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
-    return column.astype(object).where(column.notna(), MISSING).astype(str)
+    """Texts of a category; whole numbers alike whether a file with gaps made them floats or not."""
+    values = column.astype(object)
+    if pd.api.types.is_float_dtype(column.dtype):
+        values = values.map(lambda value: int(value) if value == value and float(value).is_integer() else value)
+    return values.where(column.notna(), MISSING).astype(str)
 
 
 def _encoded(column: "pd.Series[Any]", encoding: ColumnEncoding) -> pd.DataFrame:
@@ -191,7 +196,8 @@ def _levels(column: "pd.Series[Any]", encoding: ColumnEncoding) -> "pd.Series[st
     texts = _texts(column)
     known = texts.isin(encoding.levels)
     if encoding.rare:
-        texts, known = texts.where(known, OTHER), pd.Series(True, index=texts.index)
+        rare = texts.isin(encoding.rare)
+        texts, known = texts.where(~rare, OTHER), known | rare
     if not known.all():
         row = int((~known).to_numpy().argmax())
         raise InputError(
@@ -211,16 +217,16 @@ def _missing(column: "pd.Series[Any]", name: str) -> InputError:
 
 def _check_no_numbers_as_text(column: "pd.Series[Any]", name: str) -> None:
     """Refuse a column of numbers that reads as text: one-hot, it would be taken for a category."""
-    texts = column.astype(str)
+    texts = column.dropna().astype(str)
     if texts.str.fullmatch(DECIMAL_COMMA).all() and texts.str.contains(",").any():
         raise InputError(f"column '{name}' holds numbers with a decimal comma, such as {texts.iloc[0]!r}; use a point")
     if texts.nunique() <= FEW_VALUES:
         return
     numeric = pd.to_numeric(texts, errors="coerce").notna()
     if numeric.mean() > 0.5 and not numeric.all():
-        row = int((~numeric).to_numpy().argmax())
+        row = int((column.notna() & ~pd.to_numeric(column.astype(str), errors="coerce").notna()).to_numpy().argmax())
         raise InputError(
-            f"column '{name}' holds numbers, but row {column.index[row] + 1} holds {texts.iloc[row]!r}; "
+            f"column '{name}' holds numbers, but row {row + 1} holds {column.iloc[row]!r}; "
             f"empty that cell, or leave the column out with --exclude {name}"
         )
     if texts.str.fullmatch(NUMBER_WITH_UNIT).all():

@@ -3,6 +3,7 @@
 __all__ = ["AuditSettings", "LossRatio", "audit", "loss_ratio"]
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +23,15 @@ from .evaluation import balanced_accuracy, consistency, gaps
 from .flips import Flip, combinations
 from .metrics import FairMetric
 from .model import Classifier
+from .preparation import sensitive_columns
 
 Array = NDArray[np.float64]
 Measure = Callable[[Array | None], Array]
 """Something measured on the rows with given weights: (resamples, rows) or None -> (resamples,)."""
 
 LEVEL = 0.95
-RESAMPLE_CHUNK = 50
+RESAMPLED_CELLS = 1 << 22
+"""Resamples times rows that are in memory at a time."""
 ROWS_AT_ONCE = 4096
 HISTOGRAM = np.linspace(0.0, 1.0, 41)
 
@@ -76,6 +79,7 @@ class LossRatio:
         flipped: share of rows whose worst case gets another answer.
         rows: rows attacked.
         not_finite: rows left out.
+        step: size of the steps that were taken.
         ratios: of each row, shape (rows,).
     """
 
@@ -88,6 +92,7 @@ class LossRatio:
     flipped: float
     rows: int
     not_finite: int
+    step: float
     ratios: Array
 
 
@@ -156,6 +161,7 @@ def loss_ratio(
         flipped=float(np.concatenate(flipped).mean()),
         rows=len(every),
         not_finite=len(every) - len(finite),
+        step=step,
         ratios=every,
     )
 
@@ -171,17 +177,23 @@ def _resampled(measures: dict[str, Measure], rows: int, settings: AuditSettings)
     result = {}
     for name, measure in measures.items():
         values = np.concatenate(found[name])
-        value = float(measure(None)[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a gap that cannot be told is said once, with its group
+            value = float(measure(None)[0])
         tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
         bounds = np.quantile(values, tails, method="weibull") if np.isfinite(values).all() else None
-        result[name] = {"value": value, "interval": None if bounds is None else [float(b) for b in bounds]}
+        result[name] = {
+            "value": value if math.isfinite(value) else None,
+            "interval": None if bounds is None else [float(b) for b in bounds],
+        }
     return result
 
 
 def _resamples(rows: int, settings: AuditSettings) -> Iterator[Array]:
     rng = np.random.default_rng(settings.seed)
-    for start in range(0, settings.resamples, RESAMPLE_CHUNK):
-        count = min(RESAMPLE_CHUNK, settings.resamples - start)
+    chunk = max(1, RESAMPLED_CELLS // rows)
+    for start in range(0, settings.resamples, chunk):
+        count = min(chunk, settings.resamples - start)
         drawn = rng.integers(rows, size=(count, rows))
         offset = drawn + rows * np.arange(count)[:, None]
         yield np.bincount(offset.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
@@ -193,6 +205,8 @@ def audit(
     labels: Any,
     flips: Sequence[Flip] = (),
     settings: AuditSettings | None = None,
+    *,
+    sensitive_features: Any = None,
 ) -> dict[str, Any]:
     """Audit a fitted classifier on a table that it was not trained on.
 
@@ -202,12 +216,14 @@ def audit(
         labels: of the rows, among the model's classes.
         flips: attributes whose change should not change the answer.
         settings: see there.
+        sensitive_features: attributes that are no inputs of the model, shape (rows,) or (rows, m); gaps between their
+            groups are reported as well.
 
     Returns:
-        A JSON document: accuracy and balanced accuracy; for every flip the share of rows that get one answer for all
-        its values, over all rows and over those that hold one of them, and the change of probabilities; the same over
-        all combinations of the sensitive columns; gaps between groups; the loss ratio. Intervals are bootstrap
-        percentiles over rows.
+        A JSON document, without NaN: what cannot be told is None. It holds accuracy and balanced accuracy; for every
+        flip the share of rows that get one answer for all its values, over all rows and over those that hold one of
+        them, and the change of probabilities; the same over all combinations of the sensitive columns; gaps between
+        groups; the loss ratio. Intervals are bootstrap percentiles over rows.
 
     Raises:
         InputError: for labels or columns that the model does not know.
@@ -216,6 +232,8 @@ def audit(
     y = np.asarray(labels)
     if len(y) != len(table):
         raise InputError(f"{len(y)} labels for {len(table)} rows; they must be equal")
+    if len(y) < 2:
+        raise InputError(f"an audit needs at least 2 rows, got {len(y)}")
     unknown = pd.Series(y)[~pd.Series(y).isin(model.classes_)]
     if len(unknown):
         known = ", ".join(repr(value) for value in model.classes_.tolist())
@@ -231,7 +249,8 @@ def audit(
     if own:
         answers = [model.predict(copy) for copy in combinations(table, own)]
         measures["sensitive"] = lambda w: consistency(answers, w)
-    gap_documents = _groups(model, table, y, predicted, classes, measures)
+    groups = _groups(model, table, sensitive_features)
+    gap_documents = _gaps(groups, y, predicted, classes, measures)
     values = _resampled(measures, len(table), settings)
     for number, document in enumerate(flip_documents):
         document["consistency"] = values[f"flip {number}"]
@@ -270,7 +289,7 @@ def _flip(
     """What can be said of a flip without resampling; adds the shares to the measures."""
     probabilities = [model.predict_proba(copy) for copy in flip.copies(table)]
     answers = [p.argmax(axis=1) for p in probabilities]
-    held = flip.holds(table).to_numpy()
+    held = flip.holds(table, model.encoder_).to_numpy()
     measures[f"flip {number}"] = lambda w: consistency(answers, w)
     if held.any():
         measures[f"flip {number} held"] = lambda w: consistency(answers, held if w is None else w * held)
@@ -292,42 +311,58 @@ def _flip(
     }
 
 
-def _groups(
-    model: SenSeIClassifier,
-    table: pd.DataFrame,
+def _groups(model: SenSeIClassifier, table: pd.DataFrame, apart: Any) -> list[tuple[str, str, NDArray[np.bool_]]]:
+    """Column, level and rows of each group: levels of the sensitive columns; of two levels the second alone."""
+    found = []
+    for name in model.sensitive_:
+        encoding = model.encoder_[name]
+        levels = model.encoder_.levels_of(table[name], encoding)
+        found += [(name, level, (levels == level).to_numpy()) for level in encoding.shown_levels]
+    if apart is not None:
+        columns, encoder = sensitive_columns(apart, len(table))
+        for column in encoder.columns:
+            places = zip(encoder.positions(column.name), column.shown_levels, strict=True)
+            found += [(column.name, level, columns[:, place] == 1) for place, level in places]
+    return [(name, level, rows) for name, level, rows in found if rows.any() and not rows.all()]
+
+
+def _gaps(
+    groups: Sequence[tuple[str, str, NDArray[np.bool_]]],
     y: NDArray[Any],
     predicted: NDArray[Any],
     classes: Sequence[Any],
     measures: dict[str, Measure],
 ) -> list[dict[str, Any]]:
-    """Each level of each sensitive column against all other rows; of two levels the second alone."""
+    """Each group against all other rows; adds the measures."""
     documents: list[dict[str, Any]] = []
-    for name in model.sensitive_:
-        encoding = model.encoder_[name]
-        levels = model.encoder_.levels_of(table[name], encoding)
-        for level in encoding.shown_levels:
-            group = (levels == level).to_numpy()
-            if not group.any() or group.all():
-                continue
-            number = len(documents)
+    for number, (name, level, group) in enumerate(groups):
 
-            def measure(w: Array | None, what: str, group: NDArray[np.bool_] = group) -> Array:
-                found: Array = getattr(gaps(y, predicted, group, classes, w), what)
-                return found
+        def rms(w: Array | None, group: NDArray[np.bool_] = group) -> Array:
+            return gaps(y, predicted, group, classes, w).rms
 
-            measures[f"gap {number} rms"] = lambda w, m=measure: m(w, "rms")  # type: ignore[misc]
-            measures[f"gap {number} largest"] = lambda w, m=measure: m(w, "largest")  # type: ignore[misc]
+        def largest(w: Array | None, group: NDArray[np.bool_] = group) -> Array:
+            return gaps(y, predicted, group, classes, w).largest
+
+        measures[f"gap {number} rms"], measures[f"gap {number} largest"] = rms, largest
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             recall = gaps(y, predicted, group, classes).recall[0]
-            documents.append(
-                {
-                    "column": name,
-                    "group": level,
-                    "rows": int(group.sum()),
-                    "recall_gaps": {
-                        str(c): None if np.isnan(gap) else float(gap) for c, gap in zip(classes, recall, strict=True)
-                    },
-                }
+        if len(classes) == 2 and np.isnan(recall).any():
+            warnings.warn(
+                f"a label has no rows inside or outside the group {name} = {level}; its gap cannot be told",
+                UserWarning,
+                stacklevel=3,
             )
+        documents.append(
+            {
+                "column": name,
+                "group": level,
+                "rows": int(group.sum()),
+                "recall_gaps": {
+                    str(c): None if np.isnan(gap) else float(gap) for c, gap in zip(classes, recall, strict=True)
+                },
+            }
+        )
     return documents
 
 
@@ -343,6 +378,5 @@ def _loss_ratio(
         **{name: getattr(found, name) for name in LossRatio.__dataclass_fields__ if name != "ratios"},
         "threshold": settings.threshold,
         "steps": settings.steps,
-        "lr": settings.lr,
         "lambda": settings.dual,
     }

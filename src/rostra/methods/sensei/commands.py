@@ -2,6 +2,7 @@
 
 __all__ = ["app"]
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,8 +28,12 @@ Auditor = Annotated[
     Literal["noise", "two_stage"],
     typer.Option(help="How worst cases are found; two_stage goes farther, and costs more accuracy."),
 ]
-Steps = Annotated[int, typer.Option(min=0, help="Steps of the auditor for each minibatch.")]
-StepSize = Annotated[float, typer.Option(help="Size of the auditor's steps.")]
+Steps = Annotated[int, typer.Option(min=0, help="Auditor noise: steps for each minibatch.")]
+StepSize = Annotated[float, typer.Option(help="Auditor noise: size of its steps.")]
+SubspaceSteps = Annotated[int, typer.Option(min=0, help="Auditor two_stage: steps along sensitive directions.")]
+SubspaceStepSize = Annotated[float, typer.Option(help="Auditor two_stage: size of these steps.")]
+FullSteps = Annotated[int, typer.Option(min=0, help="Auditor two_stage: steps in all directions after them.")]
+FullStepSize = Annotated[float, typer.Option(help="Auditor two_stage: size of these steps.")]
 Iterations = Annotated[int, typer.Option(min=1, help="Minibatches.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows of a minibatch.")]
 Impute = Annotated[str | None, typer.Option(help="'median' fills missing numbers; missing texts are a category.")]
@@ -55,6 +60,8 @@ def _sensitive(text: str, label: str, table: "pd.DataFrame") -> list[str]:
     from rostra.fields.tabular.tables import check_names
 
     names = list_option(text)
+    if not names:
+        raise InputError("--sensitive must name at least one column, such as sex,race")
     if label in names:
         raise InputError(f"the label '{label}' is also sensitive; a fair answer cannot depend on it")
     check_names(table, names)
@@ -79,6 +86,10 @@ def fit(
     auditor: Auditor = "noise",
     auditor_steps: Steps = 20,
     auditor_lr: StepSize = 0.1,
+    subspace_steps: SubspaceSteps = 20,
+    subspace_lr: SubspaceStepSize = 1.0,
+    full_steps: FullSteps = 20,
+    full_lr: FullStepSize = 1e-3,
     iterations: Iterations = 1500,
     batch_size: BatchSize = 500,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
@@ -113,6 +124,10 @@ def fit(
         auditor=auditor,
         auditor_steps=auditor_steps,
         auditor_lr=auditor_lr,
+        subspace_steps=subspace_steps,
+        subspace_lr=subspace_lr,
+        full_steps=full_steps,
+        full_lr=full_lr,
         iterations=iterations,
         batch_size=batch_size,
         lr=lr,
@@ -139,7 +154,7 @@ def fit(
         found,
         f"fitted {method} to {len(table)} rows, {len(model.features_)} features; saved to {out}\n"
         + (f"other columns tell the sensitive ones (area under the ROC curve): {proxies}\n" if proxies else "")
-        + f"next: rostra sensei audit {out} DATA.csv --flip {model.sensitive_[0]}",
+        + f"next: rostra sensei audit {shlex.quote(str(out))} DATA.csv --flip {shlex.quote(model.sensitive_[0])}",
         json_output,
     )
 
@@ -158,6 +173,7 @@ def audit(
     flip: Flips = None,
     out: Annotated[Path, typer.Option(help="Folder for audit.json and audit.html.")] = Path(),
     label: Annotated[str | None, typer.Option(help="Column with the label; default: that of the fit.")] = None,
+    groups: Annotated[str, typer.Option(help="Further columns to compare groups of, a,b,c.")] = "",
     threshold: Annotated[float, typer.Option(help="Loss ratio up to which the model passes.")] = 1.15,
     resamples: Annotated[int, typer.Option(min=2, help="Bootstrap resamples for the intervals.")] = 1000,
     steps: Annotated[int, typer.Option(min=1, help="Steps towards the worst case.")] = 500,
@@ -190,18 +206,19 @@ def audit(
         resamples=resamples, steps=steps, lr=step_size, dual=dual, threshold=threshold, rows=rows, seed=seed
     )
     fitted = SenSeIClassifier.load(model, device=device)
-    paths = writable(out / "audit.json"), writable(out / "audit.html")
     name = label or fitted.notes_.get("label")
     if name is None:
         raise InputError("the model does not say which column is the label; name it with --label")
-    table, labels = _table(data, name, [])
-    check_names(table, fitted.encoder_.names)
-    table = table[fitted.encoder_.names]  # columns that were left out of the fit are left out here
+    compared, labels = _table(data, name, [])
+    check_names(compared, [*fitted.encoder_.names, *list_option(groups)])
+    table = compared[fitted.encoder_.names]  # columns that were left out of the fit are left out here
     flips = [parse_flip(text, fitted.levels_) for text in flip or ()]
-    document = audited(fitted, table, labels.to_numpy(), flips, settings)
+    apart = compared[list_option(groups)] if groups else None
+    document = audited(fitted, table, labels.to_numpy(), flips, settings, sensitive_features=apart)
+    paths = writable(out / "audit.json"), writable(out / "audit.html")
     document |= {"model": str(model), "data": data.name, "label": name}
     with write_atomically(paths[0]) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, default=plain), encoding="utf-8")
+        temporary.write_text(json.dumps(document, indent=1, default=plain, allow_nan=False), encoding="utf-8")
     write_page(document, paths[1], model=str(model), data=data.name, history=fitted.history_)
     lines = [
         _line("accuracy", document["accuracy"]),
@@ -223,6 +240,8 @@ def audit(
 
 def _line(name: str, found: dict[str, Any]) -> str:
     interval = found["interval"]
+    if found["value"] is None:
+        return f"{name}: cannot be told"
     shown = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     return f"{name}: {found['value']:.3f}{shown}"
 
@@ -246,13 +265,17 @@ def sweep(
     auditor: Auditor = "noise",
     auditor_steps: Steps = 20,
     auditor_lr: StepSize = 0.1,
+    subspace_steps: SubspaceSteps = 20,
+    subspace_lr: SubspaceStepSize = 1.0,
+    full_steps: FullSteps = 20,
+    full_lr: FullStepSize = 1e-3,
     iterations: Iterations = 1500,
     batch_size: BatchSize = 500,
     no_class_balance: NoBalance = False,
     impute: Impute = None,
     one_hot: OneHot = False,
     device: Device = None,
-    seed: Annotated[int, typer.Option(help="Changes nothing: splits are numbered from 0.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first split.")] = 0,
     threads: Threads = None,
     quiet: Quiet = False,
     json_output: JsonOutput = False,
@@ -275,9 +298,9 @@ def sweep(
     unknown = [name for name in chosen if name not in METHODS]
     if unknown or not chosen:
         raise InputError(f"--methods must name some of {', '.join(METHODS)}; got '{methods}'")
+    weights, budgets = _floats(rho, "--rho"), _floats(eps, "--eps")
     table, labels = _table(data, label, list_option(exclude))
     names = _sensitive(sensitive, label, table)
-    paths = [writable(out / name) for name in ("front.csv", "front.png", "front.json")]
     estimator = SenSeIClassifier(
         sensitive=names,
         metric=metric,
@@ -286,6 +309,10 @@ def sweep(
         auditor=auditor,
         auditor_steps=auditor_steps,
         auditor_lr=auditor_lr,
+        subspace_steps=subspace_steps,
+        subspace_lr=subspace_lr,
+        full_steps=full_steps,
+        full_lr=full_lr,
         iterations=iterations,
         batch_size=batch_size,
         class_balanced=not no_class_balance,
@@ -298,11 +325,13 @@ def sweep(
         labels,
         estimator,
         methods=chosen,
-        rho=_floats(rho, "--rho"),
-        eps=_floats(eps, "--eps"),
+        rho=weights,
+        eps=budgets,
         seeds=seeds,
+        seed=seed,
         flips=tuple(flip or ()),
     )
+    paths = [writable(out / name) for name in ("front.csv", "front.png", "front.json")]
     measures = [name for name in found.columns if name not in ("method", "rho", "eps", "seed")]
     means = found.groupby(["method", "rho", "eps"], dropna=False, sort=False)[measures].mean().reset_index()
     with write_atomically(paths[0]) as temporary:

@@ -2,9 +2,10 @@
 
 __all__ = ["SenSeIClassifier"]
 
+import inspect
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
+from torch import Tensor
 
 from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
 from rostra.engine.errors import InputError
@@ -22,7 +24,7 @@ from rostra.engine.runtime import resolve_device
 from rostra.fields.tabular.encoding import TableEncoder
 from rostra.fields.tabular.tables import quoted
 
-from .flips import Flip, parse_flip
+from .flips import parse_flip
 from .metrics import FairMetric
 from .model import Classifier
 from .preparation import (
@@ -33,11 +35,13 @@ from .preparation import (
     fit_metric,
     sensitive_columns,
 )
-from .training import FittedClassifiers, SenSeIConfig, TrainingData, train
+from .training import FittedClassifiers, SenSeIConfig, TrainingData, preset, train
 
 Array = NDArray[np.float64]
 
 KIND = "sensei"
+GIVEN = "given"
+"""Stands in a saved model's parameters for a metric that was given, and is saved as such."""
 LONG_ENOUGH = 100
 """Iterations from which on lambda is expected to settle."""
 
@@ -47,20 +51,20 @@ class Prepared:
     """A training set, ready for :func:`train`.
 
     Attributes:
+        config: what it is trained with.
         features: how the table became numbers.
         classes: labels, sorted.
         data: inputs and labels 0 to K - 1.
         metric: the fair metric, or None where the method needs none.
         areas: how well other features tell each sensitive attribute (area under the ROC curve).
-        flips: what counterfactuals differ in besides the sensitive columns.
     """
 
+    config: SenSeIConfig
     features: Features
     classes: NDArray[Any]
     data: TrainingData
     metric: FairMetric | None
     areas: dict[str, float]
-    flips: tuple[Flip, ...]
 
 
 class SenSeIClassifier(ClassifierMixin, BaseEstimator):
@@ -190,12 +194,9 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: for unusable input; the message names the column and the first bad row.
         """
-        config = self._config()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        prepared = self.prepare(X, y, config, sensitive_features, comparable, seed)
-        if self.epochs is not None:
-            each = max(1, prepared.data.y.shape[1] // config.batch_size)
-            config = self._config(iterations=self.epochs * each)
+        prepared = self.prepare(X, y, sensitive_features=sensitive_features, comparable=comparable, seed=seed)
+        config = prepared.config
         fitted = train(prepared.data, config, [seed], prepared.metric, device=resolve_device(self.device))
         if config.attacks and config.iterations >= LONG_ENOUGH and not fitted.settled().all():
             warnings.warn(
@@ -206,30 +207,70 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             )
         return self.adopt(prepared, fitted, seed)
 
-    def _config(self, **changes: Any) -> SenSeIConfig:
+    @classmethod
+    def from_preset(cls, name: str, **parameters: Any) -> Self:
+        """A classifier with the settings of "paper" (SenSR's Adult protocol) or "infairness" (its Adult example).
+
+        Args:
+            name: which.
+            **parameters: parameters that shall differ, and ``sensitive``.
+        """
+        config = preset(name, parameters.get("method", "sensei"))
+        accepted = inspect.signature(cls).parameters
+        settings = {k: v for k, v in asdict(config).items() if k in accepted}
+        return cls(**{**settings, **parameters})
+
+    def config(self, rows: int) -> SenSeIConfig:
+        """What a table of so many rows is trained with."""
         known = {field.name for field in fields(SenSeIConfig)}
         given = {name: value for name, value in self.get_params(deep=False).items() if name in known}
-        given["hidden"] = tuple(given["hidden"])
-        return SenSeIConfig(**{**given, **changes})
+        hidden = given["hidden"]
+        config = SenSeIConfig(**{**given, "hidden": (hidden,) if isinstance(hidden, int) else tuple(hidden)})
+        if self.epochs is None:
+            return config
+        if self.epochs < 1:
+            raise InputError(f"epochs must be at least 1, got {self.epochs}")
+        return replace(config, iterations=self.epochs * max(1, rows // config.batch_size))
 
     def prepare(
-        self, X: Any, y: Any, config: SenSeIConfig, sensitive_features: Any, comparable: Any, seed: int
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sensitive_features: Any = None,
+        comparable: Any = None,
+        seed: int = 0,
+        encoder: TableEncoder | None = None,
     ) -> Prepared:
-        """Check a training set and make features, metric and counterfactuals of it; the first half of ``fit``."""
+        """Check a training set and make features, metric and counterfactuals of it; the first half of ``fit``.
+
+        Args:
+            X, y, sensitive_features, comparable: see ``fit``.
+            seed: of the draws that a metric may need.
+            encoder: of a larger table that X is a part of.
+        """
         if self.impute not in (None, "median"):
             raise InputError(f"impute must be None or 'median', got {self.impute!r}")
         table, labels = self._checked(X, y)
-        names = self._sensitive_names(table)
-        attributes = None
+        config = self.config(len(table))
+        names = self._sensitive_names(X, table)
+        attributes, attribute_names = None, []
         if sensitive_features is not None:
-            own = getattr(sensitive_features, "columns", [getattr(sensitive_features, "name", None)])
-            if hasattr(sensitive_features, "iloc") and all(name in table.columns for name in own):
-                names = list(dict.fromkeys([*names, *map(str, own)]))
+            own = _columns_of(sensitive_features, table)
+            if own:
+                names = list(dict.fromkeys([*names, *own]))
             else:
-                attributes, attribute_names = sensitive_columns(sensitive_features, len(table))
-        _check_not_the_label(table, names, labels)
+                attributes, encoding = sensitive_columns(sensitive_features, len(table))
+                attribute_names = encoding.features
+                _check_not_the_label(pd.DataFrame(sensitive_features), labels)
+        _check_not_the_label(table[names], labels)
         features = Features.fitted(
-            table, names, impute=self.impute is not None, standardize=self.standardize, one_hot=self.one_hot
+            table,
+            names,
+            impute=self.impute is not None,
+            standardize=self.standardize,
+            one_hot=self.one_hot,
+            encoder=encoder,
         )
         classes, y_number = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
@@ -237,25 +278,16 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         x = features(table)
         positions = features.sensitive_positions
         check_reach(config, bool(positions))
-        metric: FairMetric | None = None
-        areas: dict[str, float] = {}
-        needed = config.attacks or config.method == "project"
-        if (
-            needed
-            or not isinstance(self.metric, str)
-            or (self.metric != "svd" and (positions or attributes is not None))
-        ):
-            if isinstance(self.metric, str):  # others need it too, for audits
-                settings = MetricSettings(
-                    self.metric, self.metric_penalty, self.metric_C, self.metric_components, seed=seed
-                )
-                apart = attributes if not positions else None
-                shown = attribute_names if apart is not None else [features.encoder.features[p] for p in positions]
-                metric, areas = fit_metric(
-                    settings, x, y_number, columns=positions, names=shown, attributes=apart, groups=comparable
-                )
-            else:
-                metric = self.metric if isinstance(self.metric, FairMetric) else FairMetric.matrix(self.metric)
+        metric, areas = self._fair_metric(
+            config,
+            x,
+            y_number,
+            positions,
+            [*(features.encoder.features[position] for position in positions), *attribute_names],
+            attributes,
+            comparable,
+            seed,
+        )
         flips = tuple(parse_flip(text, features.levels) for text in self.flips)
         versions = counterfactuals(table, features, flips)[None] if config.method == "clp" else None
         data = TrainingData(
@@ -264,7 +296,41 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             len(classes),
             None if versions is None else versions.astype(np.float32),
         )
-        return Prepared(features, classes, data, metric, areas, flips)
+        return Prepared(config, features, classes, data, metric, areas)
+
+    def checked_table(self, X: pd.DataFrame) -> pd.DataFrame:
+        """A DataFrame with texts for names, each once."""
+        return _named_by_texts(X)
+
+    def encoding(self, table: pd.DataFrame) -> TableEncoder:
+        """How the columns of a whole table become numbers, for models of parts of it."""
+        names = self._sensitive_names(table, table)
+        return Features.fitted(
+            table, names, impute=self.impute is not None, standardize=True, one_hot=self.one_hot
+        ).encoder
+
+    def _fair_metric(
+        self,
+        config: SenSeIConfig,
+        x: Array,
+        y: NDArray[np.int64],
+        positions: list[int],
+        names: list[str],
+        attributes: Array | None,
+        comparable: Any,
+        seed: int,
+    ) -> tuple[FairMetric | None, dict[str, float]]:
+        """The metric given, or learned; also for methods that train without one, since audits need it."""
+        if not isinstance(self.metric, str):
+            metric = self.metric if isinstance(self.metric, FairMetric) else FairMetric.matrix(self.metric)
+            if metric.d != x.shape[1]:
+                raise InputError(f"the fair metric was made for {metric.d} features, the table has {x.shape[1]}")
+            return metric, {}
+        settings = MetricSettings(self.metric, self.metric_penalty, self.metric_C, self.metric_components, seed=seed)
+        needed = config.attacks or config.method == "project"
+        if not needed and (self.metric == "svd" or not (positions or attributes is not None)):
+            return None, {}
+        return fit_metric(settings, x, y, columns=positions, names=names, attributes=attributes, groups=comparable)
 
     def adopt(self, prepared: Prepared, fitted: FittedClassifiers, seed: int) -> Self:
         """Take over a trained network; the second half of ``fit``."""
@@ -294,22 +360,29 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             table = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
         if pd.isna(labels).any():
             missing = np.flatnonzero(pd.isna(labels))
-            raise InputError(f"y holds {len(missing)} missing labels (NaN), first in row {missing[0]}; drop those rows")
-        check_classification_targets(labels)
+            count = f"{len(missing)} missing label{'s' if len(missing) > 1 else ''}"
+            raise InputError(f"y holds {count} (NaN), first in row {missing[0] + 1}; drop those rows")
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            raise InputError(f"the labels are no classes: {str(error).splitlines()[0]}") from None
         return table, labels
 
-    def _sensitive_names(self, table: pd.DataFrame) -> list[str]:
-        chosen = [self.sensitive] if isinstance(self.sensitive, (str, int)) else list(self.sensitive or [])
+    def _sensitive_names(self, X: Any, table: pd.DataFrame) -> list[str]:
+        """Names of the sensitive columns; a column of a DataFrame with that name goes before a position."""
+        chosen: list[Any] = [self.sensitive] if isinstance(self.sensitive, (str, int)) else []
+        if self.sensitive is not None and not chosen:
+            chosen = list(self.sensitive)
         names = []
         for column in chosen:
-            if isinstance(column, (int, np.integer)):
-                if not 0 <= column < table.shape[1]:
-                    raise InputError(f"sensitive names column {column}, but X has {table.shape[1]} columns")
-                column = table.columns[int(column)]
-            if column not in table.columns:
-                raise InputError(f"no sensitive column '{column}'; X has: {quoted(list(map(str, table.columns[:20])))}")
-            names.append(str(column))
-        return names
+            position = isinstance(column, (int, np.integer)) and not (_is_table(X) and column in X.columns)
+            if position and not 0 <= column < table.shape[1]:
+                raise InputError(f"sensitive names column {column}, but X has {table.shape[1]} columns")
+            name = str(table.columns[int(column)] if position else column)
+            if name not in table.columns:
+                raise InputError(f"no sensitive column '{name}'; X has: {quoted(list(map(str, table.columns[:20])))}")
+            names.append(name)
+        return list(dict.fromkeys(names))
 
     # ---------------------------------------------------------------- use
 
@@ -324,13 +397,9 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         return pd.DataFrame(array, columns=self._features.encoder.names)
 
     def inputs(self, X: Any) -> Array:
-        """Inputs of the network: (rows, d); projected for method "project"."""
+        """Inputs of the network: (rows, d)."""
         check_is_fitted(self)
-        x = self._features(self.table(X))
-        if self._fitted.config.method == "project":
-            assert self.metric_ is not None
-            x = self.metric_.project(torch.from_numpy(x)).numpy()
-        return x
+        return self._features(self.table(X))
 
     def logits(self, X: Any) -> Array:
         """Logits: (rows, K)."""
@@ -401,7 +470,7 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         if self.metric_ is not None:
             tensors.update({f"metric.{name}": value for name, value in self.metric_.state_dict().items()})
         parameters = self.get_params(deep=False)
-        parameters["metric"] = self.metric if isinstance(self.metric, str) else "given"
+        parameters["metric"] = self.metric if isinstance(self.metric, str) else GIVEN
         if not isinstance(parameters["random_state"], (int, type(None))):
             parameters["random_state"] = None  # a generator has no JSON; the seed drawn from it is below
         names = getattr(self, "feature_names_in_", None)
@@ -415,7 +484,7 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             "dual": self.lambda_,
             "attribute_auc": self.attribute_auc_,
             "feature_names": None if names is None else [str(name) for name in names],
-            "notes": notes or {},
+            "notes": self.notes_ if notes is None else notes,
         }
         save_checkpoint(Path(folder), KIND, tensors, content)
 
@@ -427,11 +496,18 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             ValueError: if the folder is missing, damaged, or of another method.
         """
         tensors, content = load_checkpoint(Path(folder), KIND)
+        try:
+            return cls._rebuilt(tensors, content, resolve_device(device))
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            raise InputError(f"'{folder}' is damaged or of another version; fit and save the model again") from None
 
+    @classmethod
+    def _rebuilt(cls, tensors: dict[str, Tensor], content: dict[str, Any], device: torch.device) -> Self:
         def tuples(values: dict[str, Any]) -> dict[str, Any]:
             return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
-        model = cls(**tuples(content["parameters"]))
         config = SenSeIConfig(**tuples(content["config"]))
         encoder = TableEncoder.from_json(content["encoder"])
         features = Features(
@@ -447,10 +523,12 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         network.load_state_dict(
             {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
         )
-        network.to(resolve_device(device or "cpu"))
-        fitted = FittedClassifiers(config, network, np.array([content["dual"]]), tensors["history"].numpy())
+        fitted = FittedClassifiers(config, network.to(device), np.array([content["dual"]]), tensors["history"].numpy())
+        parameters = tuples(content["parameters"])
+        model = cls(**{**parameters, "metric": metric if parameters["metric"] == GIVEN else parameters["metric"]})
         empty = TrainingData(np.zeros((1, 0, len(encoder.features))), np.zeros((1, 0), dtype=int), len(classes))
-        model.adopt(Prepared(features, classes, empty, metric, content["attribute_auc"], ()), fitted, content["seed"])
+        prepared = Prepared(config, features, classes, empty, metric, content["attribute_auc"])
+        model.adopt(prepared, fitted, content["seed"])
         model.notes_ = content["notes"]
         model.n_features_in_ = len(encoder.columns)
         if content["feature_names"] is not None:
@@ -470,9 +548,32 @@ def _named_by_texts(X: Any) -> pd.DataFrame:
     return table
 
 
-def _check_not_the_label(table: pd.DataFrame, names: Sequence[str], labels: NDArray[Any]) -> None:
-    """A sensitive column that is the label by other names."""
-    for name in names:
-        pairs = pd.DataFrame({"value": table[name].to_numpy(), "label": labels}).dropna().drop_duplicates()
+def _columns_of(attributes: Any, table: pd.DataFrame) -> list[str]:
+    """Names of attributes that are columns of the table; none if they are apart from it.
+
+    Raises:
+        InputError: if they have the names of columns and other values.
+    """
+    if not hasattr(attributes, "iloc"):
+        return []
+    frame = attributes.to_frame() if isinstance(attributes, pd.Series) else attributes
+    names = [str(name) for name in frame.columns]
+    if not all(name in table.columns for name in names):
+        return []
+    for name, column in zip(names, frame.columns, strict=True):
+        if (
+            len(frame) != len(table)
+            or not (frame[column].astype(str).to_numpy() == table[name].astype(str).to_numpy()).all()
+        ):
+            raise InputError(
+                f"sensitive_features has a column '{name}' whose values are not those of column '{name}' of X"
+            )
+    return names
+
+
+def _check_not_the_label(attributes: pd.DataFrame, labels: NDArray[Any]) -> None:
+    """A sensitive attribute that is the label by other names."""
+    for name in attributes.columns:
+        pairs = pd.DataFrame({"value": attributes[name].to_numpy(), "label": labels}).dropna().drop_duplicates()
         if len(pairs) > 1 and pairs["value"].is_unique and pairs["label"].is_unique:
             raise InputError(f"sensitive column '{name}' says the same as the label; a fair answer cannot depend on it")

@@ -1,6 +1,6 @@
 """Declared flips: copies of people that differ in one attribute only."""
 
-__all__ = ["Flip", "combinations", "parse_flip"]
+__all__ = ["MAX_COMBINATIONS", "Flip", "combinations", "parse_flip"]
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,8 @@ from rostra.engine.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from rostra.fields.tabular.encoding import TableEncoder
 
 MAX_COMBINATIONS = 64
 
@@ -34,15 +36,15 @@ class Flip:
         """The table once for each value, with that value in every row."""
         return [table.assign(**{self.column: value}) for value in self.values]
 
-    def swapped(self, table: "pd.DataFrame") -> "pd.DataFrame":
+    def swapped(self, table: "pd.DataFrame", encoder: "TableEncoder") -> "pd.DataFrame":
         """The table with each of the values replaced by the next; rows with other values stay as they are."""
         following = dict(zip(self.values, (*self.values[1:], self.values[0]), strict=True))
-        texts = table[self.column].astype(str)
-        return table.assign(**{self.column: texts.map(following).fillna(texts)})
+        levels = encoder.levels_of(table[self.column], encoder[self.column])
+        return table.assign(**{self.column: levels.map(following).fillna(levels)})
 
-    def holds(self, table: "pd.DataFrame") -> "pd.Series[bool]":
-        """Which rows hold one of the values."""
-        return table[self.column].astype(str).isin(self.values)
+    def holds(self, table: "pd.DataFrame", encoder: "TableEncoder") -> "pd.Series[bool]":
+        """Which rows hold one of the values, as the encoder knows them."""
+        return encoder.levels_of(table[self.column], encoder[self.column]).isin(self.values)
 
 
 def parse_flip(text: str, levels: Mapping[str, Sequence[str]]) -> Flip:
@@ -55,12 +57,15 @@ def parse_flip(text: str, levels: Mapping[str, Sequence[str]]) -> Flip:
     Raises:
         InputError: for a column that is no category, or values that it does not have.
     """
-    column, colon, rest = text.partition(":")
-    if text.strip() in levels:  # a name that holds a colon itself
-        column, colon, rest = text, "", ""
-    column = column.strip()
-    if column not in levels:
-        raise InputError(f"cannot flip '{column}': the categories are {', '.join(map(repr, levels))}")
+    text = text.strip()
+    # a name may hold a colon itself: the longest known name that the text begins with
+    names = [name for name in levels if text == name or (text + ":")[len(name) :].lstrip().startswith(":")]
+    names = [name for name in names if text.startswith(name)]
+    if not names:
+        asked = text.partition(":")[0].strip()
+        raise InputError(f"cannot flip '{asked}': the categories are {', '.join(map(repr, levels))}")
+    column = max(names, key=len)
+    colon, rest = text != column, text[len(column) :].lstrip().removeprefix(":")
     known = tuple(levels[column])
     values = tuple(value.strip() for value in rest.split("<->")) if colon else known
     if len(values) < 2 or len(set(values)) < len(values):

@@ -19,6 +19,7 @@ from .flips import Flip, combinations, parse_flip
 from .training import train
 
 HELD_OUT = 0.2
+FEWEST_ROWS = 10
 
 
 def front(
@@ -30,11 +31,12 @@ def front(
     rho: Sequence[float] = (1.0, 5.0, 25.0),
     eps: Sequence[float] = (0.03,),
     seeds: int = 3,
+    seed: int = 0,
     flips: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Train models over a grid and measure them on held-out rows.
 
-    Per seed a fifth of the rows is held out; features and metric are those of the other rows. All models of a method
+    Per split a fifth of the rows is held out; scales and metric are those of the other rows. All models of a method
     and a seed are copies in one batched program.
 
     Args:
@@ -43,7 +45,8 @@ def front(
         methods: "sensei" is trained for every rho and eps, "sensr" for every eps, "clp" for every rho, "project" and
             "baseline" once.
         rho, eps: the grid.
-        seeds: splits 0 to seeds - 1.
+        seeds: number of splits.
+        seed: of the first split; the others follow.
         flips: measured besides the sensitive columns.
 
     Returns:
@@ -52,34 +55,47 @@ def front(
     """
     if not methods or not rho or not eps or seeds < 1:
         raise InputError("a front needs at least one method, one rho, one eps and one seed")
-    labels = np.asarray(y)
+    table, labels = estimator.checked_table(X), np.asarray(y)
+    encoder = estimator.encoding(table)  # of all rows: a level may be rare, and in the held-out rows alone
     rows: list[dict[str, Any]] = []
-    for seed in range(seeds):
-        order = np.random.default_rng(seed).permutation(len(X))
-        test, kept = np.split(order, [max(1, int(HELD_OUT * len(order)))])
+    for split in range(seed, seed + seeds):
+        test, kept = _split(labels, split)
         for method in methods:
-            model = clone(estimator).set_params(method=method, random_state=seed)
-            config = model._config()
-            prepared = model.prepare(X.iloc[kept], labels[kept], config, None, None, seed)
-            grid = list(
-                itertools.product(rho if method in ("sensei", "clp") else [None], eps if config.attacks else [None])
-            )
+            model = clone(estimator).set_params(method=method, random_state=split)
+            prepared = model.prepare(table.iloc[kept], labels[kept], seed=split, encoder=encoder)
+            config = prepared.config
+            weights = rho if method in ("sensei", "clp") else [None]
+            grid = list(itertools.product(weights, eps if config.attacks else [None]))
             fitted = train(
                 prepared.data,
                 config,
-                [seed] * len(grid),
+                [split] * len(grid),
                 prepared.metric,
                 rho=[config.rho if r is None else r for r, _ in grid],
                 eps=[config.eps if e is None else e for _, e in grid],
                 device=resolve_device(model.device),
-                stage=f"{method}, seed {seed}",
+                stage=f"{method}, split {split}",
             )
             for number, (r, e) in enumerate(grid):
-                model.adopt(prepared, fitted.select(number), seed)
-                found = _measured(model, X.iloc[test], labels[test], flips)
+                model.adopt(prepared, fitted.select(number), split)
+                found = _measured(model, table.iloc[test], labels[test], flips)
                 dual = model.lambda_ if config.attacks else None
-                rows.append({"method": method, "rho": r, "eps": e, "seed": seed, **found, "lambda": dual})
+                rows.append({"method": method, "rho": r, "eps": e, "seed": split, **found, "lambda": dual})
     return pd.DataFrame(rows)
+
+
+def _split(labels: Any, seed: int) -> tuple[Any, Any]:
+    """Held-out and kept rows: a fifth of each class."""
+    rng, test = np.random.default_rng(seed), []
+    for name in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == name))
+        if len(members) < FEWEST_ROWS:
+            raise InputError(
+                f"label {name!r} has {len(members)} rows; a front needs at least {FEWEST_ROWS} of each label"
+            )
+        test.append(members[: int(HELD_OUT * len(members))])
+    held_out = np.sort(np.concatenate(test))
+    return held_out, np.setdiff1d(np.arange(len(labels)), held_out)
 
 
 def _measured(model: SenSeIClassifier, table: pd.DataFrame, y: Any, flips: Sequence[str]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from rostra.engine.progress import progress
 Array = NDArray[np.float64]
 
 KIND = "sensei-metric"
+SHORTEST_STEP = 1e-6
 RANK_TOLERANCE = 1e-6
 """Directions whose singular value is below this share of the largest are dropped."""
 
@@ -127,7 +128,8 @@ class FairMetric(nn.Module):
         """EXPLORE (Mukherjee et al. 2020): Sigma by maximum likelihood from judged pairs.
 
         P(comparable) = 2 / (1 + exp(d)) with d = v^T Sigma v, v the difference of the pair. Projected stochastic
-        gradient descent with step 1 / (1 + floor(iteration / 100)) from a random Sigma of Frobenius norm 1.
+        gradient descent with step 1 / (1 + floor(iteration / 100)), halved until the minibatch's likelihood does not
+        fall, from a random Sigma of Frobenius norm 1.
 
         Args:
             first, second: the pairs, shape (pairs, d) each.
@@ -146,8 +148,13 @@ class FairMetric(nn.Module):
         sigma /= np.linalg.norm(sigma)
         for iteration in progress(range(iterations), "EXPLORE metric", total=iterations):
             batch = rng.choice(len(same), size, replace=False) if size < len(same) else slice(None)
+            v, y = difference[batch], same[batch]
+            gradient, before = explore_gradient(v, y, sigma), explore_loss(v, y, sigma)
             step = 1.0 / (1 + iteration // 100)
-            sigma = project_psd(sigma - step * explore_gradient(difference[batch], same[batch], sigma))
+            # A step that is too long for the data ends at Sigma = 0, where incomparable pairs throw it far away.
+            while step > SHORTEST_STEP and not explore_loss(v, y, project_psd(sigma - step * gradient)) <= before:
+                step /= 2
+            sigma = project_psd(sigma - step * gradient)
         return cls(sigma)
 
     # ---------------------------------------------------------------- use
@@ -270,6 +277,8 @@ def logistic_directions(
         raise InputError(f"penalty must be 'l1' or 'l2', got {penalty!r}")
     d = features.shape[1]
     free = [column for column in range(d) if column not in set(columns)]
+    if not free:
+        raise InputError("X has no column besides the sensitive ones, so nothing can tell them")
     targets = features[:, list(columns)] if attributes is None else _numbers(attributes, "attributes", 2)
     directions, areas = [], []
     for number, target in enumerate(targets.T):
@@ -292,6 +301,19 @@ def logistic_directions(
     return np.stack(directions, axis=1), areas
 
 
+def explore_loss(difference: Array, comparable: Array, sigma: Array) -> float:
+    """EXPLORE's mean negative log-likelihood: -log of 2 / (1 + exp(d)), or of (exp(d) - 1) / (exp(d) + 1)."""
+    distance = _pair_distances(difference, sigma)
+    same = np.logaddexp(0.0, distance) - np.log(2)
+    other = -np.log(np.tanh(np.minimum(distance, 700.0) / 2))
+    return float((comparable * same + (1 - comparable) * other).mean())
+
+
+def _pair_distances(difference: Array, sigma: Array) -> Array:
+    found: Array = np.einsum("pi,ij,pj->p", difference, sigma, difference, optimize=True)
+    return np.maximum(found, 1e-10)
+
+
 def explore_gradient(difference: Array, comparable: Array, sigma: Array) -> Array:
     """Gradient of EXPLORE's mean negative log-likelihood in Sigma: (d, d).
 
@@ -305,8 +327,8 @@ def explore_gradient(difference: Array, comparable: Array, sigma: Array) -> Arra
     """
     from scipy.special import expit
 
-    distance = np.maximum(np.einsum("pi,ij,pj->p", difference, sigma, difference, optimize=True), 1e-10)
-    # sigmoid(d) / (exp(d) - 1) = 1 / (exp(d) - exp(-d)), which does not overflow where the distance is capped
+    distance = _pair_distances(difference, sigma)
+    # 2 sigmoid(d) / (exp(d) - 1) = 2 / (exp(d) - exp(-d)), which does not overflow where the distance is capped
     other = 1.0 / np.sinh(np.minimum(distance, 700.0))
     slope = comparable * expit(distance) - (1 - comparable) * other
     gradient: Array = (difference * slope[:, None]).T @ difference / len(difference)

@@ -55,6 +55,40 @@ def _still(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def _same_draws(network: nn.Module, x: Tensor, state: "_RandomState") -> Tensor:
+    """The network on other rows with the draws of its last pass, and without a mark on its batch statistics.
+
+    With masks of its own, the second pass of a network with dropout would differ from the first by more than the rows.
+    """
+    buffers = {
+        buffer: buffer.clone()
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for buffer in module.buffers()
+    }
+    after = _RandomState()
+    state.restore()
+    found: Tensor = network(x)
+    after.restore()
+    for buffer, value in buffers.items():
+        buffer.copy_(value)
+    return found
+
+
+class _RandomState:
+    """The state of torch's generators."""
+
+    def __init__(self) -> None:
+        self.cpu = torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+
+    def restore(self) -> None:
+        """Go back to it."""
+        torch.set_rng_state(self.cpu)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+
+
 def find_worst_cases(
     network: nn.Module,
     x: Tensor,
@@ -152,6 +186,7 @@ class SenSeI(nn.Module):
 
     def forward(self, X: Tensor, Y: Tensor | None = None) -> FairResponse:
         """In training mode the objective and the logits; in evaluation mode the logits alone."""
+        state = _RandomState()
         logits = self.network(X)
         if not self.training:
             return FairResponse(y_pred=logits)
@@ -176,7 +211,7 @@ class SenSeI(nn.Module):
                 self.lamb = ratio_update(self.lamb, self.distance, eps)
             else:
                 self.lamb = gradient_update(self.lamb, self.distance, eps, self.dual_lr)
-        unfairness = self.distance_y(logits, self.network(worst)).mean()
+        unfairness = self.distance_y(logits, _same_draws(self.network, worst, state)).mean()
         return FairResponse(self.loss_fn(logits, Y).mean() + self.rho * unfairness, logits)
 
 
@@ -184,7 +219,8 @@ class SenSR(nn.Module):
     """Sensitive subspace robustness around a network (Yurochkin, Bower, Sun, ICLR 2020; inFairness's class).
 
     Args:
-        network, distance_x, loss_fn, eps, auditor_nsteps, auditor_lr: as in :class:`SenSeI`.
+        network, distance_x, eps, auditor_nsteps, auditor_lr: as in :class:`SenSeI`.
+        loss_fn: a function with ``reduction``, as ``torch.nn.functional.cross_entropy``.
         lr_lamb: learning rate of lambda.
         lr_param: factor of the loss.
     """
@@ -218,6 +254,7 @@ class SenSR(nn.Module):
 
     def forward(self, X: Tensor, Y: Tensor | None = None) -> FairResponse:
         """In training mode the worst-case loss and the logits; in evaluation mode the logits alone."""
+        state = _RandomState()
         logits = self.network(X)
         if not self.training:
             return FairResponse(y_pred=logits)
@@ -237,7 +274,7 @@ class SenSR(nn.Module):
             self.distance = self.distance_x(X, worst).mean()
             eps = torch.as_tensor(self.eps, dtype=self.distance.dtype, device=self.distance.device)
             self.lamb = gradient_update(self.lamb, self.distance, eps, self.lr_lamb)
-        return FairResponse((self.lr_param * self.loss_fn(self.network(worst), Y)).mean(), logits)
+        return FairResponse((self.lr_param * self.loss_fn(_same_draws(self.network, worst, state), Y)).mean(), logits)
 
 
 def _check_logits(logits: Tensor) -> None:

@@ -8,7 +8,6 @@ __all__ = [
     "LAMBDA_FLOOR",
     "cross_entropy",
     "LogitGradient",
-    "fair_regularizer",
     "gradient_update",
     "invariance_gradient",
     "loss_gradient",
@@ -60,19 +59,6 @@ def ratio_update(dual: Tensor, distance: Tensor, eps: Tensor, largest_ratio: flo
 def gradient_update(dual: Tensor, distance: Tensor, eps: Tensor, learning_rate: float) -> Tensor:
     """Projected gradient descent on the dual, whose gradient is eps - m: max(0, lambda - eta (eps - m)) (paper)."""
     return (dual - learning_rate * (eps - distance)).clamp_min(0.0)
-
-
-def fair_regularizer(
-    output_distances: Tensor, fair_distances: Tensor, dual: Tensor | float, eps: Tensor | float
-) -> Tensor:
-    """R(h) in its dual form, lambda eps + E[d_Y(h(x), h(x')) - lambda d_X(x, x')], for given worst cases: (...).
-
-    Args:
-        output_distances, fair_distances: of the rows and their worst cases, shape (..., rows).
-        dual: lambda.
-        eps: the transport budget.
-    """
-    return dual * eps + (output_distances - dual * fair_distances).mean(-1)
 
 
 LogitGradient = Callable[[Tensor], Tensor]

@@ -19,6 +19,7 @@ def plot_consistency(document: Mapping[str, Any]) -> "Figure":
     if document["sensitive"]["consistency"]:
         lines.append(("all of " + ", ".join(document["sensitive"]["columns"]), document["sensitive"]["consistency"]))
     figure, axes = new_figure(7.0, 0.8 + 0.42 * len(lines))
+    lines = [(name, found) for name, found in lines if found["value"] is not None]
     for place, (_, found) in enumerate(lines):
         low, high = found["interval"] or (found["value"], found["value"])
         axes.plot([low, high], [place, place], color=ACCENTS[0], linewidth=3, solid_capstyle="round")

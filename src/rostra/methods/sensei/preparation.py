@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rostra.engine.errors import InputError
-from rostra.fields.tabular.encoding import TableEncoder
+from rostra.fields.tabular.encoding import MAX_CATEGORIES, TableEncoder
 from rostra.fields.tabular.tables import check_names, quoted
 
-from .flips import Flip, combinations
+from .flips import MAX_COMBINATIONS, Flip, combinations
 from .metrics import FairMetric, logistic_directions, svd_directions
 from .training import SenSeIConfig
 
@@ -53,7 +53,14 @@ class Features:
 
     @classmethod
     def fitted(
-        cls, table: pd.DataFrame, sensitive: Sequence[str], *, impute: bool, standardize: bool, one_hot: bool
+        cls,
+        table: pd.DataFrame,
+        sensitive: Sequence[str],
+        *,
+        impute: bool,
+        standardize: bool,
+        one_hot: bool,
+        encoder: TableEncoder | None = None,
     ) -> Self:
         """The encoding of a table; numbers are brought to mean 0 and standard deviation 1, columns of 0 and 1 are not.
 
@@ -63,6 +70,7 @@ class Features:
             impute: fill missing numbers with the median, take missing texts as a category.
             standardize: scale numbers.
             one_hot: take sensitive columns of more than two numbers as categories, too.
+            encoder: of a larger table that these rows are from; None makes one of these rows.
 
         Raises:
             InputError: for sensitive columns that are missing, constant, or numbers of more than two values without
@@ -73,15 +81,22 @@ class Features:
             values = table[name].dropna().nunique()
             if values < 2:
                 raise InputError(f"sensitive column '{name}' holds one value only; there is nothing to be fair about")
+            if values > MAX_CATEGORIES:
+                raise InputError(
+                    f"sensitive column '{name}' holds {values} different values; "
+                    f"make groups of it, at most {MAX_CATEGORIES}"
+                )
             numeric = pd.api.types.is_numeric_dtype(table[name].dtype)
             if numeric and values > 2 and not one_hot:
                 raise InputError(
                     f"sensitive column '{name}' holds {values} different numbers; make groups of it, "
                     "or pass one_hot=True (--one-hot) to take every value as a group"
                 )
-        encoder = TableEncoder.fitted(table, impute=impute, categories=dict.fromkeys(sensitive, FEWEST_ROWS))
+        given = encoder is not None
+        if encoder is None:
+            encoder = TableEncoder.fitted(table, impute=impute, categories=dict.fromkeys(sensitive, FEWEST_ROWS))
         for name in sensitive:
-            if encoder[name].rare:
+            if encoder[name].rare and not given:
                 warnings.warn(
                     f"column '{name}': levels with fewer than {FEWEST_ROWS} rows are merged into 'other': "
                     f"{quoted(encoder[name].rare)}",
@@ -127,14 +142,14 @@ def _check_scales(x: Array, names: Sequence[str]) -> None:
         )
 
 
-def sensitive_columns(attributes: Any, rows: int) -> tuple[Array, list[str]]:
-    """Sensitive attributes apart from the table as 0/1 columns, a column a level: (rows, m) and their names."""
+def sensitive_columns(attributes: Any, rows: int) -> tuple[Array, TableEncoder]:
+    """Sensitive attributes apart from the table as 0/1 columns, a column a level, (rows, m), and their encoding."""
     table = attributes.to_frame() if isinstance(attributes, pd.Series) else pd.DataFrame(attributes)
     if len(table) != rows:
         raise InputError(f"sensitive_features has {len(table)} rows, X has {rows}; they must be equal")
     table.columns = [str(name) for name in table.columns]
     features = Features.fitted(table, list(table.columns), impute=False, standardize=False, one_hot=True)
-    return features(table), features.encoder.features
+    return features(table), features.encoder
 
 
 @dataclass(frozen=True)
@@ -205,16 +220,18 @@ def fit_metric(
             "or pass sensitive_features to fit"
         )
     if settings.kind == "explore":
-        sensitive = attributes if attributes is not None else x[:, list(columns)]
+        sensitive = np.column_stack([x[:, list(columns)], *([] if attributes is None else [attributes])])
         first, second, comparable = draw_pairs(x, y, sensitive, groups, settings.seed)
         metric = FairMetric.explore(first, second, comparable, iterations=settings.iterations, seed=settings.seed)
         return metric, {}
     options: dict[str, Any] = {"penalty": settings.penalty, "C": settings.C, "balanced": True}
-    if attributes is None:
-        directions, areas = logistic_directions(x, columns=columns, **options)
-    else:
-        directions, areas = logistic_directions(x, attributes=attributes, **options)
-    return FairMetric.subspace(directions), dict(zip(names, areas, strict=True))
+    found = []
+    if len(columns):
+        found.append(logistic_directions(x, columns=columns, **options))
+    if attributes is not None:
+        found.append(logistic_directions(x, attributes=attributes, **options))
+    directions = np.concatenate([part for part, _ in found], axis=1)
+    return FairMetric.subspace(directions), dict(zip(names, [a for _, areas in found for a in areas], strict=True))
 
 
 def draw_pairs(
@@ -251,7 +268,9 @@ def counterfactuals(table: pd.DataFrame, features: Features, flips: Sequence[Fli
     others = [flip for flip in flips if flip.column not in features.sensitive]
     versions = combinations(table, own)
     for flip in others:
-        versions += [flip.swapped(version) for version in versions]
+        versions += [flip.swapped(version, features.encoder) for version in versions]
+    if len(versions) > MAX_COMBINATIONS:
+        raise InputError(f"flips and sensitive columns make {len(versions)} versions of a row; name fewer flips")
     if not own and not others:
         raise InputError("method 'clp' needs sensitive columns of the table, or flips, to make counterfactuals of")
     return np.stack([features(version) for version in versions])

@@ -135,35 +135,16 @@ def fit_reductions(split: Split, eps: float, seed: int) -> Predict:
     return lambda x: np.asarray(model.predict(x[:, kept], random_state=seed)).astype(np.int64)
 
 
-def predictor(
-    fitted: FittedClassifiers, number: int, metric: FairMetric, columns: Sequence[int] | None = None
-) -> Predict:
-    """Answers of one copy to scaled rows."""
-    score = scorer(fitted, number, metric, columns)
-    return lambda x: score(x).argmax(axis=1)
-
-
-def scorer(
-    fitted: FittedClassifiers, number: int, metric: FairMetric, columns: Sequence[int] | None = None
-) -> Callable[[Array], Array]:
-    """Logits of one copy; where the method projects, the rows are projected here, after any copies were made.
-
-    Args:
-        fitted: trained copies.
-        number: which of them.
-        metric: that it was trained with.
-        columns: features that it uses; None: all.
-    """
+def scorer(fitted: FittedClassifiers, number: int, columns: Sequence[int] | None = None) -> Callable[[Array], Array]:
+    """Logits of one copy for scaled rows, of which it uses some columns."""
     one = fitted.select(number)
+    return lambda x: np.asarray(one.logits((x if columns is None else x[:, list(columns)])[None])[0])
 
-    def score(x: Array) -> Array:
-        if columns is not None:
-            x = x[:, list(columns)]
-        if fitted.config.method == "project":
-            x = metric.project(torch.from_numpy(x)).numpy()
-        return np.asarray(one.logits(x[None])[0])
 
-    return score
+def predictor(fitted: FittedClassifiers, number: int, columns: Sequence[int] | None = None) -> Predict:
+    """Answers of one copy."""
+    score = scorer(fitted, number, columns)
+    return lambda x: score(x).argmax(axis=1)
 
 
 def measured(split: Split, predict: Predict, names: Mapping[int, str]) -> dict[str, float]:

@@ -62,10 +62,10 @@ class SenSeIConfig:
     auditor_steps: int = 20
     auditor_lr: float = 0.1
     auditor_noise: float = 0.1
-    subspace_steps: int = 50
-    subspace_lr: float = 10.0
-    full_steps: int = 40
-    full_lr: float = 1e-4
+    subspace_steps: int = 20
+    subspace_lr: float = 1.0
+    full_steps: int = 20
+    full_lr: float = 1e-3
     iterations: int = 1500
     batch_size: int = 500
     lr: float = 1e-3
@@ -82,10 +82,11 @@ class SenSeIConfig:
             raise InputError(f"eps must be above 0, got {self.eps}")
         if any(not isinstance(width, (int, np.integer)) or width < 1 for width in self.hidden):
             raise InputError(f"hidden must hold whole numbers of at least 1, got {list(self.hidden)}")
-        for name in ("iterations", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("auditor_steps", "subspace_steps", "full_steps", "auditor_noise", "dual_start"):
+        for name, least in (("iterations", 1), ("batch_size", 1), ("auditor_steps", 0), ("subspace_steps", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < least:
+                raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        for name in ("full_steps", "auditor_noise", "dual_start"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("lr", "dual_lr", "auditor_lr", "subspace_lr", "full_lr"):
@@ -111,6 +112,10 @@ _PRESETS = {
     # SenSR's Adult protocol (released code; number of iterations of SenSR's own run)
     "paper": SenSeIConfig(
         auditor="two_stage",
+        subspace_steps=50,
+        subspace_lr=10.0,
+        full_steps=40,
+        full_lr=1e-4,
         dual_update="ratio",
         dual_start=2.0,
         eps=1e-3,
@@ -409,10 +414,10 @@ def train(
         stage: name for the progress display.
 
     Returns:
-        The trained networks on ``device``.
+        The trained networks on ``device``. Those of method "project" project their inputs themselves.
 
     Raises:
-        InputError: if data and metric do not go together, or training became non-finite.
+        InputError: if data, metric and settings do not go together, or training became non-finite.
     """
     copies, d = len(seeds), data.x.shape[2]
     needs_metric = config.attacks or config.method == "project"
@@ -424,6 +429,13 @@ def train(
     for metric in each if needs_metric else []:
         if metric.d != d:
             raise InputError(f"the fair metric was made for {metric.d} features, the table has {d}")
+    without = any(metric.directions is None or not metric.directions.shape[1] for metric in each)
+    if config.attacks and config.auditor == "two_stage" and without:
+        raise InputError(
+            "auditor 'two_stage' needs a metric with sensitive directions, such as 'logistic'; use auditor 'noise'"
+        )
+    if config.class_balanced and config.batch_size < data.classes:
+        raise InputError(f"a class-balanced batch of {config.batch_size} rows cannot hold {data.classes} classes")
     if config.method == "clp" and data.counterfactuals is None:
         raise InputError("method 'clp' needs counterfactuals: versions of the rows with other sensitive attributes")
     keep_freed_memory()
@@ -434,6 +446,8 @@ def train(
     place: dict[str, Any] = {"device": device, "dtype": dtype}
     weights = torch.as_tensor(np.full(copies, config.rho) if rho is None else np.asarray(rho, dtype=float), **place)
     budgets = torch.as_tensor(np.full(copies, config.eps) if eps is None else np.asarray(eps, dtype=float), **place)
+    if not bool((weights >= 0).all()) or not bool((budgets > 0).all()):
+        raise InputError(f"rho must be at least 0 and eps above 0, got {weights.tolist()} and {budgets.tolist()}")
     network = config.network(copies, d, data.classes).to(**place).requires_grad_(False)
     dual, history = np.zeros(copies), np.zeros((config.iterations, 3, copies))
     chunks = [range(start, min(start + chunk, copies)) for start in range(0, copies, chunk)]
@@ -457,4 +471,12 @@ def train(
     finite = np.array([all(bool(torch.isfinite(p[i]).all()) for p in network.parameters()) for i in range(copies)])
     if not finite.all():
         raise InputError(f"training became non-finite at learning rate {config.lr:g}; lower lr, or scale the features")
+    if config.method == "project":
+        _fold_projections(network, each)
     return FittedClassifiers(config, network, dual, history)
+
+
+def _fold_projections(network: Classifier, metrics: Sequence[FairMetric]) -> None:
+    """W1 <- Sigma W1, so that the networks take rows as they are, and copies of them, and project by themselves."""
+    weight = network.linear()[0].weight
+    weight.data.copy_(torch.bmm(torch.stack([metric.sigma.to(weight) for metric in metrics]), weight.data))
