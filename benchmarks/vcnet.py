@@ -15,11 +15,8 @@ thread, so that other work on the machine disturbs them less; rows on two cores 
 
 import json
 import multiprocessing
-import os
-import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -29,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import torch
+from peer_environment import PEERS, peer_python, plain_environment
 from rows import Row, parse_arguments, print_rows
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -40,7 +37,6 @@ from rostra.methods.vcnet import VCNetRegressor, curves
 from rostra.methods.vcnet.data import DoseResponseData, make_simulation
 from rostra.methods.vcnet.training import FittedNetworks, TrainingData, VCNetConfig, preset, train
 
-HERE = Path(__file__).parent
 EPOCHS = 800
 REFITS = 200
 CORES = 2
@@ -351,28 +347,6 @@ def curve(quick: bool) -> Row:
 # ------------------------------------------------------- other estimators
 
 
-def peer_python() -> Path:
-    """The interpreter of the peers' environment, built if `peers/vcnet.txt` has changed since."""
-    wanted = (HERE / "peers" / "vcnet.txt").read_text()
-    folder = Path(platformdirs.user_cache_dir("rostra")) / "peers" / "vcnet"
-    stamp = folder / "installed.txt"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        print(f"building the peers' environment in {folder} (once)", file=sys.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--requirement", HERE / "peers" / "vcnet.txt"]
-        subprocess.run(install, check=True, stdout=sys.stderr, env=plain_environment())
-        stamp.write_text(wanted)
-    return python
-
-
-def plain_environment() -> dict[str, str]:
-    """The environment without our own packages, with one thread a library."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    return {**{k: v for k, v in os.environ.items() if k != "PYTHONPATH"}, **threads}
-
-
 def amse(data: Sequence[DoseResponseData], estimates: Sequence[Sequence[float]]) -> list[float]:
     """Mean squared error at the test treatments, without a root, as in the paper; one a data set."""
     pairs = zip(data, estimates, strict=True)
@@ -410,7 +384,7 @@ def estimators(quick: bool) -> list[Row]:
         )
         for method, (name, how) in about.items():
             try:
-                command = [peer_python(), HERE / "peers" / "vcnet.py", method, file]
+                command = [peer_python("vcnet"), PEERS / "vcnet.py", method, file]
                 done = subprocess.run(command, check=True, capture_output=True, text=True, env=plain_environment())
                 found = json.loads(done.stdout)
             except (subprocess.CalledProcessError, OSError, ValueError) as error:

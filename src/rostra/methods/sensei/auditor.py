@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .metrics import FairMetric
-from .model import Classifier
+from .model import Classifier, InputGradient
 from .objective import LogitGradient
 
 BETAS = (0.9, 0.999)
@@ -55,23 +55,49 @@ class Distances:
         """v^T Sigma v: (copies, d, rows) -> (copies, rows)."""
         return (difference * self.half_gradient(difference)).sum(1).clamp_min(0.0)
 
+    def penalty(self, dual: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Takes the gradient of lambda d_X in v from a gradient, in place: (gradient, v) -> gradient."""
+        price = (-2 * dual)[:, None, None]
+        if self.sigma is not None:
+            priced = price * self.sigma
+            return lambda gradient, difference: gradient.baddbmm_(priced, difference)
+        back = (self.directions * -price).mT
+
+        def take(gradient: Tensor, difference: Tensor) -> Tensor:
+            return gradient.addcmul_(difference, price).baddbmm_(back, torch.bmm(self.directions, difference))
+
+        return take
+
 
 class _Adam:
-    """Adam that ascends, in place; the update is that of ``torch.optim.Adam``."""
+    """Adam that ascends, in place, in one pass over memory; the update is that of ``torch.optim.Adam``.
+
+    Values and gradients must be contiguous: the fused update goes through memory and does not look at strides.
+    """
 
     def __init__(self, values: Tensor, learning_rate: float) -> None:
-        self.values = values
+        self.values = [values]
         self.learning_rate = learning_rate
-        self.mean = torch.zeros_like(values)
-        self.square = torch.zeros_like(values)
-        self.steps = 0
+        self.mean, self.square = [torch.zeros_like(values)], [torch.zeros_like(values)]
+        self.steps = [torch.zeros((), device=values.device)]
 
     def ascend(self, gradient: Tensor) -> None:
-        self.steps += 1
-        self.mean.lerp_(gradient, 1 - BETAS[0])
-        self.square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        denominator = (self.square * (1 / (1 - BETAS[1] ** self.steps))).sqrt_().add_(DENOMINATOR)
-        self.values.addcdiv_(self.mean, denominator, value=self.learning_rate / (1 - BETAS[0] ** self.steps))
+        self.steps[0].add_(1)
+        torch._fused_adam_(
+            self.values,
+            [gradient],
+            self.mean,
+            self.square,
+            [],
+            self.steps,
+            lr=self.learning_rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=0.0,
+            eps=DENOMINATOR,
+            amsgrad=False,
+            maximize=True,
+        )
 
 
 @torch.no_grad()
@@ -104,12 +130,12 @@ def worst_cases(
     Returns:
         Shape (copies, d, rows).
     """
-    worst = x + noise
+    worst = (x + noise).contiguous()
     adam = _Adam(worst, learning_rate)
-    double = (2 * dual)[:, None, None]
+    input_gradient, penalty = InputGradient(network), distances.penalty(dual)
+    difference = noise.clone()
     for _ in range(steps):
-        gradient = network.input_gradient(worst, logit_gradient)
-        gradient.addcmul_(distances.half_gradient(worst - x), double, value=-1)
+        gradient = penalty(input_gradient(worst, logit_gradient), torch.sub(worst, x, out=difference))
         if plain:
             worst.add_(gradient, alpha=learning_rate)
         else:
@@ -152,20 +178,19 @@ def worst_cases_in_two_stages(
     def value(at: Tensor) -> Tensor:
         return sensitivity(network(at.mT).mT).mean(1)
 
-    moved = noise.clone()
+    moved = noise.clone(memory_format=torch.contiguous_format)
     adam = _Adam(moved, subspace_lr)
+    input_gradient, penalty = InputGradient(network), distances.penalty(dual)
     for _ in range(subspace_steps):
-        adam.ascend(torch.bmm(axes, network.input_gradient(torch.baddbmm(x, axes.mT, moved), logit_gradient)))
+        adam.ascend(torch.bmm(axes, input_gradient(torch.baddbmm(x, axes.mT, moved), logit_gradient)))
     inside = torch.baddbmm(x, axes.mT, moved)
     inside = torch.where((value(inside) >= value(x))[:, None, None], inside, x)
-    worst = inside.clone()
+    worst = inside.clone(memory_format=torch.contiguous_format)
     adam = _Adam(worst, full_lr)
-    double = (2 * dual)[:, None, None]
 
     def penalised(at: Tensor) -> Tensor:
         return value(at) - dual * distances(at - x).mean(1)
 
     for _ in range(full_steps):
-        gradient = network.input_gradient(worst, logit_gradient)
-        adam.ascend(gradient.addcmul_(distances.half_gradient(worst - x), double, value=-1))
+        adam.ascend(penalty(input_gradient(worst, logit_gradient), worst - x))
     return torch.where((penalised(worst) >= penalised(inside))[:, None, None], worst, inside)

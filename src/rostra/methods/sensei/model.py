@@ -1,6 +1,6 @@
 """The classifier: many copies of a small network with ReLU layers, and the gradient in its inputs by hand."""
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "InputGradient"]
 
 import itertools
 import math
@@ -48,11 +48,28 @@ class Classifier(nn.Module):
         logits: Tensor = last(x)
         return logits
 
-    @torch.no_grad()
     def input_gradient(self, x: Tensor, logit_gradient: LogitGradient) -> Tensor:
-        """Gradient in the inputs of something whose gradient in the logits is known.
+        """:class:`InputGradient` for a single use."""
+        return InputGradient(self)(x, logit_gradient)
 
-        Two products and a mask a layer: no graph is kept, and weights get no gradient.
+
+class InputGradient:
+    """Gradient in the inputs of something whose gradient in the logits is known, of a network that does not change.
+
+    Two products and a mask a layer: no graph is kept, and weights get no gradient. Calls with inputs of one shape use
+    the same memory, so a result lasts until the next call.
+    """
+
+    def __init__(self, network: Classifier) -> None:
+        # views are made once: in a step of small products they would cost as much as the products
+        *self.inner, self.last = [
+            (layer.bias.detach().mT, layer.weight.detach().mT, layer.weight.detach()) for layer in network.linear()
+        ]
+        self.memory: dict[tuple[str, int], Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, logit_gradient: LogitGradient) -> Tensor:
+        """The gradient.
 
         Args:
             x: inputs with rows last, shape (copies, d, rows).
@@ -61,13 +78,18 @@ class Classifier(nn.Module):
         Returns:
             Shape (copies, d, rows).
         """
-        *inner, last = self.linear()
         hidden = []
-        for layer in inner:
-            x = torch.baddbmm(layer.bias.mT, layer.weight.mT, x).relu_()
+        for number, (bias, transposed, _) in enumerate(self.inner):
+            place = "forward", number
+            x = self.memory[place] = torch.baddbmm(bias, transposed, x, out=self.memory.get(place)).relu_()
             hidden.append(x)
-        gradient = logit_gradient(torch.baddbmm(last.bias.mT, last.weight.mT, x))
-        gradient = torch.bmm(last.weight, gradient)
-        for layer, h in zip(reversed(inner), reversed(hidden), strict=True):
-            gradient = torch.bmm(layer.weight, torch.ops.aten.threshold_backward(gradient, h, 0.0))
+        bias, transposed, weight = self.last
+        gradient = logit_gradient(torch.baddbmm(bias, transposed, x))
+        for number in reversed(range(len(hidden))):
+            place = "backward", number
+            gradient = self.memory[place] = torch.bmm(weight, gradient, out=self.memory.get(place))
+            torch.ops.aten.threshold_backward.grad_input(gradient, hidden[number], 0.0, grad_input=gradient)
+            weight = self.inner[number][2]
+        place = "inputs", 0
+        gradient = self.memory[place] = torch.bmm(weight, gradient, out=self.memory.get(place))
         return gradient
