@@ -52,14 +52,15 @@ def test_an_encoding_goes_through_json():
 
 
 def test_rare_levels_are_merged_only_where_something_is_left_to_tell_apart():
-    """Two levels stay, however rare; if all are rare, all stay. Unseen levels are "other" where there is one."""
+    """Two levels stay, however rare; if all are rare, all stay. Levels that were never seen are refused."""
     two = TableEncoder.fitted(pd.DataFrame({"s": ["a"] * 50 + ["b"]}), categories={"s": 30})
     assert two["s"].rare == ()
     small = TableEncoder.fitted(pd.DataFrame({"s": list("abc")}), categories={"s": 30})
     assert small["s"].levels == ("a", "b", "c")
     merged = TableEncoder.fitted(pd.DataFrame({"s": ["a"] * 50 + ["b"] * 40 + ["c", "d"]}), categories={"s": 30})
-    assert merged.transform(pd.DataFrame({"s": ["never seen"]})).columns.tolist() == ["s=a", "s=b", "s=other"]
-    assert merged.transform(pd.DataFrame({"s": ["never seen"]}))["s=other"].item() == 1
+    assert merged.transform(pd.DataFrame({"s": ["c"]})).to_dict("list") == {"s=a": [0], "s=b": [0], "s=other": [1]}
+    with pytest.raises(InputError, match="holds 'never seen' in row 1, which was not there before"):
+        merged.transform(pd.DataFrame({"s": ["never seen"]}))
 
 
 def test_numbers_may_be_categories():
@@ -88,9 +89,15 @@ def test_tables_that_do_not_fit_are_refused(change, message):
 
 
 def test_columns_without_a_value_are_refused():
-    """Also where missing values are filled."""
-    table = frame().assign(empty=None)
-    with pytest.raises(InputError, match=r"missing values in 'empty' \(4\)"):
-        TableEncoder.fitted(table)
-    with pytest.raises(InputError, match="no value at all in 'empty'; leave it out with --exclude empty"):
-        TableEncoder.fitted(table, impute=True)
+    """Whether missing values are filled or not."""
+    for impute in (False, True):
+        with pytest.raises(InputError, match="no value at all in 'empty'; leave it out with --exclude empty"):
+            TableEncoder.fitted(frame().assign(empty=None), impute=impute)
+
+
+def test_numbers_with_gaps_are_the_same_categories():
+    """A file with a gap reads 0 and 1 as 0.0 and 1.0."""
+    whole, gaps = pd.DataFrame({"g": [0, 1, 0]}), pd.DataFrame({"g": [0.0, 1.0, np.nan]})
+    encoder = TableEncoder.fitted(whole, categories={"g": 1})
+    assert encoder.transform(gaps.dropna())["g=1"].tolist() == [0, 1]
+    assert TableEncoder.fitted(gaps, impute=True, categories={"g": 1})["g"].levels == ("0", "1", "missing")

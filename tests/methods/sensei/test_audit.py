@@ -119,6 +119,15 @@ def test_the_loss_ratio_of_a_linear_model_by_hand():
     assert found.lower_bound == pytest.approx(found.mean - 1.6448536 * found.sd / math.sqrt(2), rel=1e-6)
 
 
+def test_a_projected_model_is_attacked_as_it_is_used(rows):
+    """Moves along the ignored directions change nothing."""
+    X, y = people(600)
+    model = SenSeIClassifier(sensitive="sex", method="project", metric="euclidean", **QUICK).fit(X, y)
+    free = AuditSettings(steps=50, dual=1e6, noise=5.0, rows=100, resamples=2)
+    found = loss_ratio(model.network_, model.inputs(X)[:100], (y[:100] == "reject").astype(int), model.metric_, free)
+    np.testing.assert_allclose(found.ratios[np.isfinite(found.ratios)], 1.0, atol=0.05)
+
+
 def test_rows_are_attacked_alone():
     """The worst case of a row does not depend on how many others are audited."""
     network = Classifier(1, 2, (4,), 2)

@@ -54,6 +54,32 @@ def test_every_method_from_the_command_line(rostra, table, method):
     assert json.loads(done.stdout)["loss_ratio"]["mean"] > 0
 
 
+def test_groups_that_are_no_inputs_are_compared(rostra, table, tmp_path):
+    """A column that was left out of the fit; columns in another order and more of them do no harm."""
+    assert rostra(*FIT, "--out", "m", "--exclude", "veteran", *QUICK).returncode == 0
+    frame = pd.read_csv(table)
+    frame[frame.columns[::-1]].assign(id=range(300)).to_csv(tmp_path / "more.csv", index=False)
+    done = rostra("sensei", "audit", "m", "more.csv", "--groups", "veteran", "--resamples", "20", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(g["column"], g["group"]) for g in json.loads(done.stdout)["gaps"]] == [
+        ("sex", "woman"),
+        ("veteran", "True"),
+    ]
+
+
+def test_what_cannot_be_told_is_null(rostra, table, tmp_path):
+    """A table with one label has no balanced accuracy; the document stays JSON."""
+    assert rostra(*FIT, "--out", "m", *QUICK).returncode == 0
+    frame = pd.read_csv(table)
+    frame[frame["outcome"] == "hire"].to_csv(tmp_path / "hired.csv", index=False)
+    done = rostra("sensei", "audit", "m", "hired.csv", "--resamples", "20", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout, parse_constant=pytest.fail)["balanced_accuracy"]["value"] is None
+    assert (
+        "balanced accuracy: cannot be told" in rostra("sensei", "audit", "m", "hired.csv", "--resamples", "20").stdout
+    )
+
+
 def test_a_front(rostra, table, tmp_path):
     """Every model in the table, means in the document, a picture."""
     done = rostra(
@@ -78,7 +104,9 @@ def test_a_front(rostra, table, tmp_path):
         (("--label", "result"), "no column named 'result'; there are: 'skill', 'sex'"),
         (("--sensitive", "gender"), "no column named 'gender'"),
         (("--sensitive", "outcome"), "the label 'outcome' is also sensitive"),
-        (("--sensitive", "skill"), "sensitive column 'skill' holds 300 different numbers"),
+        (("--sensitive", "skill"), "sensitive column 'skill' holds 300 different values; make groups of it"),
+        (("--sensitive", ""), "--sensitive must name at least one column"),
+        (("--exclude", "skill,title,veteran"), "X has no column besides the sensitive ones"),
         (("--label", "skill"), "label 'skill' has 300 values; a classifier is for classes"),
         (("--rho", "-1"), "rho must be at least 0, got -1.0"),
         (("--eps", "0"), "eps must be above 0, got 0.0"),
@@ -103,7 +131,7 @@ def test_wrong_input_is_one_line(rostra, table, tmp_path, changes, message):
     ("change", "message"),
     [
         ({"sex": "man"}, "sensitive column 'sex' holds one value only"),
-        ({"empty": None}, "missing values in 'empty' (300)"),
+        ({"empty": None}, "no value at all in 'empty'; leave it out with --exclude empty"),
         ({"outcome": "hire"}, "y holds one class only ('hire')"),
         ({"outcome": None}, "label 'outcome' is missing in 300 rows (first in row 1)"),
         ({"title": [f"t{i}" for i in range(300)]}, "column 'title' holds 300 different texts"),
@@ -133,6 +161,7 @@ def test_audits_that_cannot_be_made_are_one_line(rostra, table, tmp_path):
     assert_refused(rostra("sensei", "audit", "model", "people.csv", "--flip", "title: Mr<->Dr"), "has no value 'Dr'")
     assert_refused(rostra("sensei", "audit", "absent", "people.csv"), "'absent' does not exist")
     assert not (tmp_path / "audit.json").exists()
+    assert not (tmp_path / "r").exists()
     (tensors,) = (tmp_path / "model").glob("*.safetensors")
     tensors.write_bytes(b"x")
     assert_refused(rostra("sensei", "audit", "model", "people.csv"), "is truncated or damaged")

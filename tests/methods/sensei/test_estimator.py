@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from rostra import SenSeIClassifier
 from rostra.engine.errors import InputError
+from rostra.fields.tabular.encoding import TableEncoder
 from rostra.methods.sensei import FairMetric
 from rostra.methods.sensei.flips import Flip, combinations, parse_flip
 
@@ -102,6 +103,13 @@ def test_sensitive_attributes_apart_from_the_table(table):
     assert model.metric_.directions.shape[1] == 1
     inside = SenSeIClassifier(**QUICK).fit(X, y, sensitive_features=X[["sex"]])
     assert inside.sensitive_ == ("sex",)
+    both = SenSeIClassifier(sensitive="sex", **QUICK).fit(X, y, sensitive_features=X["title"].rename("style"))
+    assert list(both.attribute_auc_) == ["sex=woman", "style=Ms"]
+    assert both.metric_.directions.shape[1] == 3
+    with pytest.raises(InputError, match="whose values are not those of column 'sex' of X"):
+        clone(model).fit(X, y, sensitive_features=X["sex"][::-1].reset_index(drop=True))
+    with pytest.raises(InputError, match="says the same as the label"):
+        clone(model).fit(X.drop(columns="sex"), y, sensitive_features=pd.Series(y, name="result"))
     with pytest.raises(InputError, match="sensitive_features has 599 rows, X has 600"):
         clone(model).fit(X.drop(columns="sex"), y, sensitive_features=apart[:-1])
 
@@ -156,9 +164,9 @@ def test_seeds_decide(table):
         (
             ["skill"],
             {},
-            "sensitive column 'skill' holds 600 different numbers; make groups of it",
+            "sensitive column 'skill' holds 600 different values; make groups of it, at most 50",
         ),
-        (["sex"], {"skill": np.nan}, r"missing values in 'skill' \(600\)"),
+        (["sex"], {"skill": np.nan}, "no value at all in 'skill'"),
         ([], {}, "metric 'logistic' needs sensitive columns; name them with sensitive="),
         (["sex"], {"title": [f"t{i}" for i in range(600)]}, "column 'title' holds 600 different texts"),
     ],
@@ -176,7 +184,7 @@ def test_labels_that_cannot_be_used_are_refused(table):
         model.fit(X, np.full(600, "hire"))
     with pytest.raises(InputError, match="says the same as the label"):
         model.fit(X, np.where(X["sex"] == "man", 1, 0))
-    with pytest.raises(InputError, match=r"y holds 1 missing labels \(NaN\), first in row 2"):
+    with pytest.raises(InputError, match=r"y holds 1 missing label \(NaN\), first in row 3"):
         model.fit(X, pd.Series(y).where(np.arange(600) != 2))
     with pytest.raises(InputError, match="y has 599 rows, X has 600"):
         model.fit(X, y[:-1])
@@ -203,6 +211,42 @@ def test_warnings_that_a_user_needs(table):
     assert model.levels_["sex"] == ("man", "other", "woman")
 
 
+def test_columns_are_named_as_the_table_names_them():
+    """A name goes before a position; an array of names serves; numbers read with or without gaps are alike."""
+    X, y = people(200)
+    numbered = X.set_axis([2, 3, 1, 0], axis=1)
+    model = SenSeIClassifier(sensitive=[3], **{**QUICK, "iterations": 5}).fit(numbered, y)
+    assert model.sensitive_ == ("3",)
+    assert model.levels_["3"] == ("man", "woman")
+    array = SenSeIClassifier(sensitive=np.array(["sex"]), **{**QUICK, "iterations": 5}).fit(X, y)
+    assert array.sensitive_ == ("sex",)
+    coded = X.assign(sex=(X["sex"] == "man").astype(int))
+    model = SenSeIClassifier(sensitive="sex", **{**QUICK, "iterations": 5}).fit(coded, y)
+    np.testing.assert_array_equal(model.predict_proba(coded), model.predict_proba(coded.assign(sex=coded["sex"] * 1.0)))
+
+
+def test_a_damaged_model_is_said_to_be(table, tmp_path):
+    """Valid JSON with another architecture; a metric that was given is there again, notes stay."""
+    X, y = table
+    model = SenSeIClassifier(sensitive="sex", metric=np.eye(4), **{**QUICK, "iterations": 5}).fit(X, y)
+    model.save(tmp_path / "m", notes={"label": "y"})
+    again = SenSeIClassifier.load(tmp_path / "m")
+    assert isinstance(again.metric, FairMetric)
+    again.save(tmp_path / "n")
+    assert SenSeIClassifier.load(tmp_path / "n").notes_ == {"label": "y"}
+    document = tmp_path / "m" / "rostra.json"
+    document.write_text(document.read_text().replace('"hidden": [\n    16\n   ]', '"hidden": [\n    17\n   ]'))
+    with pytest.raises(InputError, match="is damaged or of another version"):
+        SenSeIClassifier.load(tmp_path / "m")
+
+
+def test_presets_are_the_published_protocols():
+    """With changes."""
+    model = SenSeIClassifier.from_preset("infairness", sensitive="sex", rho=2.0)
+    assert (model.hidden, model.auditor_steps, model.rho, model.sensitive) == ((100, 100), 100, 2.0, "sex")
+    assert SenSeIClassifier.from_preset("paper", method="sensr").subspace_lr == 10.0
+
+
 def test_missing_values_can_be_filled(table):
     """Numbers by the median, texts as a category of their own; new rows too."""
     X, y = table
@@ -220,6 +264,7 @@ def test_flips_are_read_as_people_write_them():
     assert parse_flip("relationship: Husband<->Wife", levels) == Flip("relationship", ("Husband", "Wife"))
     assert parse_flip(" relationship ", levels).values == ("Husband", "Wife", "Own-child")
     assert parse_flip("a: b", levels) == Flip("a: b", ("x", "y"))
+    assert parse_flip("a: b: x<->y", levels) == Flip("a: b", ("x", "y"))
     for text, message in {
         "age": "cannot flip 'age': the categories are 'relationship', 'a: b'",
         "relationship: Husband": "two or more different values",
@@ -235,8 +280,9 @@ def test_copies_swaps_and_combinations():
     table = pd.DataFrame({"r": ["H", "W", "C"], "s": ["m", "w", "m"]})
     flip = Flip("r", ("H", "W"))
     assert [copy["r"].tolist() for copy in flip.copies(table)] == [["H"] * 3, ["W"] * 3]
-    assert flip.swapped(table)["r"].tolist() == ["W", "H", "C"]
-    assert flip.holds(table).tolist() == [True, True, False]
+    encoder = TableEncoder.fitted(table)
+    assert flip.swapped(table, encoder)["r"].tolist() == ["W", "H", "C"]
+    assert flip.holds(table, encoder).tolist() == [True, True, False]
     every = combinations(table, [flip, Flip("s", ("m", "w"))])
     assert {(copy["r"][0], copy["s"][0]) for copy in every} == {("H", "m"), ("H", "w"), ("W", "m"), ("W", "w")}
     with pytest.raises(InputError, match="at most 64 are compared"):

@@ -11,6 +11,7 @@ from rostra.engine.errors import InputError
 from rostra.methods.sensei.metrics import (
     FairMetric,
     explore_gradient,
+    explore_loss,
     logistic_directions,
     orthonormal_directions,
     project_psd,
@@ -128,6 +129,23 @@ def test_explore_learns_the_matrix_that_judged_the_pairs():
     assert np.corrcoef(sigma.ravel(), truth.ravel())[0, 1] > 0.9
     np.testing.assert_allclose(sigma, sigma.T, atol=1e-6)
     assert np.linalg.eigvalsh(sigma).min() > -1e-6
+
+
+@pytest.mark.parametrize("d", [5, 20])
+def test_explore_does_not_run_away(d):
+    """With many standardised columns: the likelihood rises, and the sensitive axis costs less than the others."""
+    x = RNG.standard_normal((2000, d))
+    x[:, 0] = RNG.integers(0, 2, 2000)
+    label = x[:, 1] + 0.5 * x[:, 0] > 0
+    one, other = RNG.integers(2000, size=(2, 20_000))
+    alike = (label[one] == label[other]) & (x[one, 0] != x[other, 0])
+    unlike = label[one] != label[other]
+    first, second = np.concatenate([x[one[alike]], x[one[unlike]]]), np.concatenate([x[other[alike]], x[other[unlike]]])
+    comparable = np.repeat([1.0, 0.0], [alike.sum(), unlike.sum()])
+    sigma = FairMetric.explore(first, second, comparable, iterations=150, batch_size=2000).sigma.double().numpy()
+    assert np.linalg.eigvalsh(sigma).max() < 10
+    assert sigma[0, 0] < 0.5 * sigma[1, 1]
+    assert explore_loss(first - second, comparable, sigma) < explore_loss(first - second, comparable, np.eye(d))
 
 
 def test_the_nearest_positive_semi_definite_matrix():

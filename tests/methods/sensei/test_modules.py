@@ -164,6 +164,28 @@ def test_the_auditor_leaves_the_network_as_it_was():
         torch.testing.assert_close(value, state[name])
 
 
+def test_dropout_and_batch_statistics_do_not_count_as_unfairness():
+    """Both passes draw the same masks, and attacked rows leave no mark on batch statistics."""
+    torch.manual_seed(0)
+    x, y = torch.randn(64, 4), torch.randint(3, (64,))
+    dropped = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 3))
+    fair = SenSeI(dropped, FairMetric.euclidean(4), SquaredEuclideanDistance(), cross_entropy, 1e4, 0.1, 0, 0.1)
+    torch.manual_seed(1)
+    loss = fair(x, y).loss.item()
+    torch.manual_seed(1)
+    plain = cross_entropy(dropped(x), y).item()
+    assert (loss - plain) / 1e4 < 0.05  # the start noise alone; with other masks it is about 1
+    noisy = Noisy().train()
+    SenSeI(noisy, FairMetric.euclidean(4), SquaredEuclideanDistance(), cross_entropy, 1.0, 0.1, 2, 0.1)(x, y)
+    alone = Noisy().train()
+    alone.load_state_dict(
+        {**noisy.state_dict(), **{k: v for k, v in alone.state_dict().items() if "running" in k or "num" in k}}
+    )
+    alone(x)
+    for name, value in alone.state_dict().items():
+        torch.testing.assert_close(noisy.state_dict()[name], value)
+
+
 def test_an_ordinary_loop_trains():
     """Training mode gives a loss, evaluation mode logits alone; the regulariser falls."""
     torch.manual_seed(0)

@@ -166,7 +166,8 @@ def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
     """Texts of a category; whole numbers alike whether a file with gaps made them floats or not."""
     values = column.astype(object)
     if pd.api.types.is_float_dtype(column.dtype):
-        values = values.map(lambda value: int(value) if value == value and float(value).is_integer() else value)
+        whole = [int(value) if float(value).is_integer() else value for value in column]
+        values = pd.Series(whole, index=column.index, dtype=object)
     return values.where(column.notna(), MISSING).astype(str)
 
 

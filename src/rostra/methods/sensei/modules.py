@@ -66,7 +66,7 @@ def _same_draws(network: nn.Module, x: Tensor, state: "_RandomState") -> Tensor:
         if isinstance(module, nn.modules.batchnorm._BatchNorm)
         for buffer in module.buffers()
     }
-    after = _RandomState()
+    after = _RandomState(x.is_cuda)
     state.restore()
     found: Tensor = network(x)
     after.restore()
@@ -78,9 +78,9 @@ def _same_draws(network: nn.Module, x: Tensor, state: "_RandomState") -> Tensor:
 class _RandomState:
     """The state of torch's generators."""
 
-    def __init__(self) -> None:
+    def __init__(self, cuda: bool) -> None:
         self.cpu = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        self.cuda = torch.cuda.get_rng_state_all() if cuda else []
 
     def restore(self) -> None:
         """Go back to it."""
@@ -186,7 +186,7 @@ class SenSeI(nn.Module):
 
     def forward(self, X: Tensor, Y: Tensor | None = None) -> FairResponse:
         """In training mode the objective and the logits; in evaluation mode the logits alone."""
-        state = _RandomState()
+        state = _RandomState(X.is_cuda)
         logits = self.network(X)
         if not self.training:
             return FairResponse(y_pred=logits)
@@ -254,7 +254,7 @@ class SenSR(nn.Module):
 
     def forward(self, X: Tensor, Y: Tensor | None = None) -> FairResponse:
         """In training mode the worst-case loss and the logits; in evaluation mode the logits alone."""
-        state = _RandomState()
+        state = _RandomState(X.is_cuda)
         logits = self.network(X)
         if not self.training:
             return FairResponse(y_pred=logits)
