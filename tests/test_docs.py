@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from rostra.engine.datasets import find
+from rostra.methods.sensei.data import DATASETS
+
+ADULT = DATASETS[0]
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -45,6 +49,8 @@ def test_python_blocks_run_and_print_what_the_page_says(page, tmp_path):
     code = "".join(block.code for block in run_page.blocks(page))
     if "causaldata" in code and not installed("causaldata"):
         pytest.skip("needs the NHEFS table: pip install causaldata")
+    if "load_adult" in code and find(ADULT) is None:
+        pytest.skip("needs the data set 'adult': rostra datasets get adult")
     run_page.run_page(page, tmp_path)
 
 

@@ -343,7 +343,7 @@ _NAMES: dict[str, Any] = {
     "words": 5000,
     "names": 400,
     "directions": 50,
-    "common": {"hidden": [1000], "iterations": 1000, "batch_size": 250, "lr": 1e-3},
+    "common": {"hidden": [300], "iterations": 500, "batch_size": 250, "lr": 1e-3},
     "arms": {
         "baseline": {"method": "baseline"},
         "project": {"method": "project"},
@@ -512,7 +512,7 @@ CLAIMS = [
                 seeds=2,
                 arms=("baseline", "sensei"),
             ),
-            "laptop": Scale(_NAMES, seeds=10, chunk=5),
+            "laptop": Scale(_NAMES, seeds=5),
         },
         comparisons=(
             Threshold("sensei", metric="gap_share", bound=0.2, lower_is_better=True),

