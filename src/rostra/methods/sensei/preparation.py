@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rostra.engine.errors import InputError
 from rostra.fields.tabular.encoding import MAX_CATEGORIES, TableEncoder
+from rostra.fields.tabular.scaling import deviation
 from rostra.fields.tabular.tables import check_names, quoted
 
 from .flips import MAX_COMBINATIONS, Flip, combinations
@@ -108,8 +109,7 @@ class Features:
         numbers = ~((x == 0) | (x == 1)).all(axis=0)
         if standardize and numbers.any():
             mean[numbers] = x[:, numbers].mean(axis=0)
-            deviation = x[:, numbers].std(axis=0)
-            scale[numbers] = np.where(deviation > 1e-12 * np.maximum(np.abs(mean[numbers]), 1e-300), deviation, 1.0)
+            scale[numbers] = deviation(x[:, numbers], mean[numbers])
         else:
             _check_scales(x, encoder.features)
         return cls(encoder, mean, scale, tuple(sensitive))
@@ -130,8 +130,8 @@ class Features:
 
 
 def _check_scales(x: Array, names: Sequence[str]) -> None:
-    deviation = x.std(axis=0)
-    large = deviation > UNEQUAL_SCALES * max(float(np.median(deviation)), 1e-12)
+    spread = x.std(axis=0)
+    large = spread > UNEQUAL_SCALES * max(float(np.median(spread)), 1e-12)
     if large.any():
         warnings.warn(
             f"features differ much in scale ({quoted([names[i] for i in np.flatnonzero(large)[:5]])} vary more than "

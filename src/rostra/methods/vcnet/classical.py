@@ -15,9 +15,10 @@ from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from rostra.engine.errors import InputError
+from rostra.fields.tabular.scaling import deviation
 
 from .doubly_robust import DoublyRobustCurve
-from .inputs import TreatmentScale, check_covariates, check_doses, check_new_rows, check_training_data, deviation
+from .inputs import TreatmentScale, check_covariates, check_doses, check_new_rows, check_training_data
 from .propensity import GaussianDensity, GridDensity
 
 Array = NDArray[np.float64]

@@ -21,9 +21,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import load_checkpoint, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 from rostra.engine.runtime import resolve_device
+from rostra.fields.tabular.scaling import deviation
 
 from . import curves
 from .doubly_robust import DoublyRobustCurve
@@ -33,7 +34,6 @@ from .inputs import (
     check_doses,
     check_new_rows,
     check_training_data,
-    deviation,
     numeric_column,
 )
 from .kernel import effective_sample_size
@@ -518,11 +518,9 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
         classes: dict[str, type[Any]] = {
             kind.__name__: kind for kind in (VCNetRegressor, DRNetRegressor, TARNetRegressor)
         }
-        parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in content["parameters"].items()}
-        model = classes[content["estimator"]](**parameters)
+        model = classes[content["estimator"]](**tuples(content["parameters"]))
         place = resolve_device(device or "cpu")
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content["config"].items()}
-        config = VCNetConfig(**settings)
+        config = VCNetConfig(**tuples(content["config"]))
         for name in ("_x", "_t", "_y", "_weights", "_x_mean", "_x_sd"):
             setattr(model, name, tensors[f"rows.{name}"].numpy())
         model._scale = TreatmentScale(tensors["scale.natural"].numpy(), tensors["scale.scaled"].numpy())

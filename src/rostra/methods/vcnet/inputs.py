@@ -7,7 +7,6 @@ __all__ = [
     "check_finite",
     "check_new_rows",
     "check_training_data",
-    "deviation",
     "numeric_column",
     "parse_range",
 ]
@@ -234,9 +233,3 @@ def check_finite(values: Array, name: str) -> None:
             f"{name} holds {kinds} in {len(bad)} row{'s' if len(bad) > 1 else ''} "
             f"(first in row {bad[0]}, counted from 0); fill or drop them"
         )
-
-
-def deviation(values: Array, mean: Array, weights: Array) -> Array:
-    """Weighted standard deviation of each column; 1 for a column that is constant up to rounding."""
-    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
-    return np.where(deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300), 1.0, deviation)
