@@ -347,8 +347,8 @@ _NAMES: dict[str, Any] = {
     "arms": {
         "baseline": {"method": "baseline"},
         "project": {"method": "project"},
-        "sensr": {"method": "sensr", **_TWO_STAGE, "subspace_lr": 0.1, "full_lr": 1e-3, "eps": 1e-3},
-        "sensei": {**_TWO_STAGE, "subspace_lr": 0.1, "full_lr": 1e-3, "eps": 1e-3, "rho": 1.0},
+        "sensr": {"method": "sensr", **_TWO_STAGE, "subspace_lr": 0.01, "full_lr": 1e-3, "eps": 1e-4},
+        "sensei": {**_TWO_STAGE, "subspace_lr": 0.1, "full_lr": 1e-3, "eps": 1e-3, "rho": 0.1},
     },
 }
 _CERTIFICATE: dict[str, Any] = {
@@ -522,7 +522,7 @@ CLAIMS = [
         run=names,
         note="Bios and Toxicity with BERT features cannot be had here, so there is no paper scale. Gaps and spreads "
         "over names that neither directions nor training have seen; 80 % less than the baseline's was asked for "
-        "beforehand.",
+        "beforehand. Settings: the least loss of accuracy on seed 100 at which less than a fifth is left.",
     ),
     Claim(
         name="certificate",
