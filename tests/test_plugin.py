@@ -91,3 +91,19 @@ def test_its_claims_are_reproduced_and_reported(rostra, environment, tmp_path):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "coin.fair" in page
     assert "A coin shows heads half of the time." in page
+
+
+def test_claims_that_cannot_be_imported_are_left_out(rostra, announce, tmp_path):
+    """The method stays, with a warning; so do all others."""
+    method = "from rostra.engine.methods import Method\nMETHOD = Method('Half', 'tests', 'Half works.', 'None.')\n"
+    environment = announce("half", "half", method)
+    package = tmp_path / "site" / "half"
+    package.mkdir()
+    (package / "__init__.py").write_text(method)
+    (package / "claims.py").write_text("import not_there")
+    found = rostra("list", "--json", env=environment)
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == (
+        "warning: plug-in 'half' (half.claims) is left out (ModuleNotFoundError: No module named 'not_there')\n"
+    )
+    assert {"half", "vcnet"} <= {entry["name"] for entry in json.loads(found.stdout)}

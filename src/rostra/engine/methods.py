@@ -13,6 +13,7 @@ from types import ModuleType
 from .errors import InputError
 
 GROUP = "rostra.methods"
+OURS = "rostra.methods."
 
 
 @dataclass(frozen=True)
@@ -46,37 +47,51 @@ def installed() -> dict[str, ModuleType]:
         if _ours(point):
             found[point.name] = point.load()
         elif point.name in found:
-            _warn(point, f"{found[point.name].__name__} has that name")
+            _warn(point.name, point.value, f"{found[point.name].__name__} has that name")
         else:
             try:
                 module = point.load()
                 _ = module.METHOD
             except Exception as error:  # whatever a stranger's code raises
-                _warn(point, f"{type(error).__name__}: {error}")
+                _warn(point.name, point.value, f"{type(error).__name__}: {error}")
             else:
                 found[point.name] = module
     return found
 
 
 def _ours(point: EntryPoint) -> bool:
-    return point.value.startswith("rostra.methods.")
+    return point.value.startswith(OURS)
 
 
-def _warn(point: EntryPoint, reason: str) -> None:
-    line = f"warning: plug-in '{point.name}' ({point.value}) is left out ({' '.join(reason.split())})"
+def _warn(name: str, module: str, reason: str) -> None:
+    line = f"warning: plug-in '{name}' ({module}) is left out ({' '.join(reason.split())})"
     print(line, file=sys.stderr)
 
 
+@functools.cache
 def submodule(method: str, name: str) -> ModuleType | None:
     """A submodule of an installed method, such as ``submodule("vcnet", "claims")``; None if it has none.
+
+    That of a plug-in that cannot be imported is left out, with a warning on standard error.
 
     Raises:
         InputError: if no such method is installed.
     """
     if method not in installed():
         raise InputError(f"no method '{command_name(method)}'; installed: {', '.join(map(command_name, installed()))}")
-    full_name = f"{installed()[method].__name__}.{name}"
-    return importlib.import_module(full_name) if importlib.util.find_spec(full_name) else None
+    package = installed()[method]
+    if not hasattr(package, "__path__"):
+        return None
+    full_name = f"{package.__name__}.{name}"
+    if importlib.util.find_spec(full_name) is None:
+        return None
+    try:
+        return importlib.import_module(full_name)
+    except Exception as error:  # whatever a stranger's code raises
+        if package.__name__.startswith(OURS):
+            raise
+        _warn(command_name(method), full_name, f"{type(error).__name__}: {error}")
+        return None
 
 
 def command_name(method: str) -> str:
