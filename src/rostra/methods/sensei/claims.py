@@ -427,7 +427,7 @@ CLAIMS = [
                         "clp": [[0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0], [1.0]],
                     }
                 },
-                seeds=5,
+                seeds=10,
             ),
             "paper": Scale(
                 _table("adult", {"hidden": [100], "batch_size": 1000}, _PAPER_ARMS)
@@ -562,7 +562,7 @@ CLAIMS = [
             ),
             "laptop": Scale(
                 _table("compas", {**_COMMON, "iterations": 500}, {**_TABLE_ARMS, "sensei": {"rho": 5.0}}),
-                seeds=10,
+                seeds=30,
                 chunk=10,
             ),
         },
