@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from hiring import QUICK, people
+from sklearn.base import clone
 
 from rostra import SenSeIClassifier
 from rostra.engine.errors import InputError
@@ -161,6 +162,8 @@ def test_tables_that_the_model_does_not_know_are_refused(models, rows):
         audit(model, X, y[:-1])
     with pytest.raises(InputError, match="at least 2 resamples"):
         AuditSettings(resamples=1)
+    with pytest.raises(InputError, match="an audit needs finite numbers"):
+        AuditSettings(dual=math.inf)
     with pytest.raises(InputError, match="lr and threshold above 0"):
         AuditSettings(lr=0)
 
@@ -203,5 +206,15 @@ def test_a_front_measures_every_model_of_the_grid():
     assert zero["title: Mr<->Ms"].nunique() == 1
     assert zero["accuracy"].iloc[0] == base["accuracy"].iloc[0]
     assert isinstance(found, pd.DataFrame)
+    numbered = X[["skill"]].set_axis([1], axis=1).assign(x=1).drop(columns="x")
+    numbered[2], numbered[3] = (X["sex"] == "man").astype(int), X["veteran"].astype(int)
+    columns = front(
+        numbered, y, SenSeIClassifier(sensitive=[2], **{**QUICK, "iterations": 5}), methods=["baseline"], seeds=1
+    )
+    assert "gap_rms 2=1" in columns
+    rare = X.assign(title=np.where(np.arange(500) == 7, "Dr", X["title"]))
+    with pytest.warns(UserWarning, match="merged into 'other': 'Dr'"):
+        found = front(rare, y, clone(estimator).set_params(sensitive=["sex", "title"]), methods=["sensei"], seeds=2)
+    assert len(found) == 6
     with pytest.raises(InputError, match="at least one method"):
         front(X, y, estimator, methods=())

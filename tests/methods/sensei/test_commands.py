@@ -160,6 +160,9 @@ def test_audits_that_cannot_be_made_are_one_line(rostra, table, tmp_path):
     assert_refused(rostra("sensei", "audit", "model", "people.csv", "--label", "result"), "no column named 'result'")
     assert_refused(rostra("sensei", "audit", "model", "people.csv", "--flip", "title: Mr<->Dr"), "has no value 'Dr'")
     assert_refused(rostra("sensei", "audit", "absent", "people.csv"), "'absent' does not exist")
+    assert_refused(rostra("sensei", "audit", "model", "people.csv", "--threshold", "inf"), "needs finite numbers")
+    assert rostra("sensei", "audit", "model", "people.csv", "--groups", ",", "--resamples", "9").returncode == 0
+    (tmp_path / "audit.json").unlink()
     assert not (tmp_path / "audit.json").exists()
     assert not (tmp_path / "r").exists()
     (tensors,) = (tmp_path / "model").glob("*.safetensors")

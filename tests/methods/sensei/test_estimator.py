@@ -103,6 +103,14 @@ def test_sensitive_attributes_apart_from_the_table(table):
     assert model.metric_.directions.shape[1] == 1
     inside = SenSeIClassifier(**QUICK).fit(X, y, sensitive_features=X[["sex"]])
     assert inside.sensitive_ == ("sex",)
+    mixed = X[["sex"]].assign(club=np.where(np.arange(600) % 3, "a", "b"))
+    half = SenSeIClassifier(**QUICK).fit(X, y, sensitive_features=mixed)
+    assert half.sensitive_ == ("sex",)
+    assert list(half.attribute_auc_) == ["sex=woman", "club=b"]
+    numbers = SenSeIClassifier(**QUICK).fit(
+        X[["skill"]].to_numpy(), y, sensitive_features=(X["sex"] == "man").to_numpy()
+    )
+    assert numbers.metric_.directions.shape[1] == 1
     both = SenSeIClassifier(sensitive="sex", **QUICK).fit(X, y, sensitive_features=X["title"].rename("style"))
     assert list(both.attribute_auc_) == ["sex=woman", "style=Ms"]
     assert both.metric_.directions.shape[1] == 3
@@ -198,6 +206,21 @@ def test_labels_that_cannot_be_used_are_refused(table):
         SenSeIClassifier(sensitive="sex", metric=FairMetric.euclidean(9), **QUICK).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"epochs": 2.5}, "epochs must be a whole number of at least 1, got 2.5"),
+        ({"full_steps": 2.5}, "full_steps must be a whole number of at least 0, got 2.5"),
+        ({"metric": np.eye(3)}, "made for 3 features, the table has 4"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(table, parameters, message):
+    X, y = table
+    for method in ("sensei", "baseline"):
+        with pytest.raises(InputError, match=message):
+            SenSeIClassifier(sensitive="sex", **{**QUICK, "method": method, **parameters}).fit(X, y)
+
+
 def test_warnings_that_a_user_needs(table):
     """An auditor that cannot flip a column, unscaled features, rare levels, lambda that swings."""
     X, y = table
@@ -222,7 +245,22 @@ def test_columns_are_named_as_the_table_names_them():
     assert array.sensitive_ == ("sex",)
     coded = X.assign(sex=(X["sex"] == "man").astype(int))
     model = SenSeIClassifier(sensitive="sex", **{**QUICK, "iterations": 5}).fit(coded, y)
-    np.testing.assert_array_equal(model.predict_proba(coded), model.predict_proba(coded.assign(sex=coded["sex"] * 1.0)))
+    for same in (coded["sex"] * 1.0, (coded["sex"] * 1.0).astype(object), coded["sex"].astype("Float64")):
+        np.testing.assert_array_equal(model.predict_proba(coded), model.predict_proba(coded.assign(sex=same)))
+
+
+def test_levels_of_a_few_rows_teach_nothing():
+    """They keep their axis, but no direction is learned from the accidents of one row."""
+    X, y = people(300)
+    X.loc[3, "sex"] = None
+    model = SenSeIClassifier(sensitive="sex", impute="median", **QUICK)
+    with pytest.warns(UserWarning, match="merged into 'other': 'missing'"):
+        model.fit(X, y)
+    assert model.levels_["sex"] == ("man", "other", "woman")
+    assert list(model.attribute_auc_) == ["sex=man", "sex=woman"]
+    first, second = X.assign(sex="man"), X.assign(sex="other")
+    distances = model.metric_.distance(*(torch.tensor(model.inputs(copy)) for copy in (first, second)))
+    assert distances.max() < 1e-6
 
 
 def test_a_damaged_model_is_said_to_be(table, tmp_path):

@@ -175,15 +175,26 @@ def test_dropout_and_batch_statistics_do_not_count_as_unfairness():
     torch.manual_seed(1)
     plain = cross_entropy(dropped(x), y).item()
     assert (loss - plain) / 1e4 < 0.05  # the start noise alone; with other masks it is about 1
-    noisy = Noisy().train()
-    SenSeI(noisy, FairMetric.euclidean(4), SquaredEuclideanDistance(), cross_entropy, 1.0, 0.1, 2, 0.1)(x, y)
-    alone = Noisy().train()
-    alone.load_state_dict(
-        {**noisy.state_dict(), **{k: v for k, v in alone.state_dict().items() if "running" in k or "num" in k}}
-    )
+
+
+@pytest.mark.parametrize("kind", ["sensei", "sensr"])
+def test_attacked_rows_leave_no_mark_on_batch_statistics(kind):
+    """They are those of one pass over the rows; and the loss can be differentiated."""
+    torch.manual_seed(0)
+    x, y = torch.randn(64, 4), torch.randint(3, (64,))
+    noisy, alone = Noisy().train(), Noisy().train()
+    alone.load_state_dict(noisy.state_dict())
+    metric = FairMetric.euclidean(4)
+    if kind == "sensei":
+        fair = SenSeI(noisy, metric, SquaredEuclideanDistance(), cross_entropy, 1.0, 0.1, 2, 0.1)
+    else:
+        fair = SenSR(noisy, metric, cross_entropy, 0.1, 1.0, 1.0, 2, 0.1)
+    fair(x, y).loss.backward()
     alone(x)
     for name, value in alone.state_dict().items():
         torch.testing.assert_close(noisy.state_dict()[name], value)
+    assert noisy.body[4].weight.grad.abs().sum() > 0
+    assert all(m.track_running_stats for m in noisy.modules() if isinstance(m, nn.BatchNorm1d))
 
 
 def test_an_ordinary_loop_trains():
@@ -220,6 +231,8 @@ def test_what_cannot_be_trained_is_refused():
     network, metric, distance = nn.Linear(3, 1), FairMetric.euclidean(3), SquaredEuclideanDistance()
     with pytest.raises(InputError, match=r"rho must be at least 0 and eps above 0, got -1 and 0\.1"):
         SenSeI(network, metric, distance, cross_entropy, -1, 0.1, 5, 0.1)
+    with pytest.raises(InputError, match="needs a loss with the argument reduction"):
+        SenSR(network, metric, nn.CrossEntropyLoss(), 0.1, 1.0, 1.0, 5, 0.1)
     with pytest.raises(InputError, match="eps must be above 0"):
         SenSR(network, metric, cross_entropy, 0, 1.0, 1.0, 5, 0.1)
     with pytest.raises(InputError, match="dual_update must be 'ratio' or 'sgd'"):

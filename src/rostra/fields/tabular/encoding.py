@@ -162,10 +162,11 @@ def _column_encoding(column: "pd.Series[Any]", impute: bool, least: int | None) 
 
 def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
     """Texts of a category; whole numbers alike whether a file with gaps made them floats or not."""
-    values = column.astype(object)
-    if pd.api.types.is_float_dtype(column.dtype):
-        whole = [int(value) if float(value).is_integer() else value for value in column]
-        values = pd.Series(whole, index=column.index, dtype=object)
+    whole = [
+        int(value) if isinstance(value, (float, np.floating)) and float(value).is_integer() else value
+        for value in column.astype(object)
+    ]
+    values = pd.Series(whole, index=column.index, dtype=object)
     return values.where(column.notna(), MISSING).astype(str)
 
 

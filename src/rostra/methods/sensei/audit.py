@@ -62,6 +62,8 @@ class AuditSettings:
     def __post_init__(self) -> None:
         if self.resamples < 2 or self.steps < 1 or self.rows < 2:
             raise InputError("an audit needs at least 2 resamples, 1 step and 2 rows")
+        if not all(map(math.isfinite, (self.lr, self.noise, self.dual, self.threshold))) or self.noise < 0:
+            raise InputError("an audit needs finite numbers for lr, noise, dual and threshold, and noise at least 0")
         if not self.lr > 0 or not self.dual >= 0 or not self.threshold > 0:
             raise InputError("an audit needs lr and threshold above 0, and dual at least 0")
 

@@ -213,7 +213,8 @@ def audit(
     check_names(compared, [*fitted.encoder_.names, *list_option(groups)])
     table = compared[fitted.encoder_.names]  # columns that were left out of the fit are left out here
     flips = [parse_flip(text, fitted.levels_) for text in flip or ()]
-    apart = compared[list_option(groups)] if groups else None
+    chosen = list_option(groups)
+    apart = compared[chosen] if chosen else None
     document = audited(fitted, table, labels.to_numpy(), flips, settings, sensitive_features=apart)
     paths = writable(out / "audit.json"), writable(out / "audit.html")
     document |= {"model": str(model), "data": data.name, "label": name}

@@ -225,11 +225,13 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         known = {field.name for field in fields(SenSeIConfig)}
         given = {name: value for name, value in self.get_params(deep=False).items() if name in known}
         hidden = given["hidden"]
-        config = SenSeIConfig(**{**given, "hidden": (hidden,) if isinstance(hidden, int) else tuple(hidden)})
+        config = SenSeIConfig(
+            **{**given, "hidden": (int(hidden),) if isinstance(hidden, (int, np.integer)) else tuple(hidden)}
+        )
         if self.epochs is None:
             return config
-        if self.epochs < 1:
-            raise InputError(f"epochs must be at least 1, got {self.epochs}")
+        if not isinstance(self.epochs, (int, np.integer)) or self.epochs < 1:
+            raise InputError(f"epochs must be a whole number of at least 1, got {self.epochs!r}")
         return replace(config, iterations=self.epochs * max(1, rows // config.batch_size))
 
     def prepare(
@@ -253,16 +255,15 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"impute must be None or 'median', got {self.impute!r}")
         table, labels = self._checked(X, y)
         config = self.config(len(table))
-        names = self._sensitive_names(X, table)
+        names = self.sensitive_names(X, table)
         attributes, attribute_names = None, []
         if sensitive_features is not None:
-            own = _columns_of(sensitive_features, table)
-            if own:
-                names = list(dict.fromkeys([*names, *own]))
-            else:
-                attributes, encoding = sensitive_columns(sensitive_features, len(table))
+            own, apart = _divided(sensitive_features, table)
+            names = list(dict.fromkeys([*names, *own]))
+            if apart is not None:
+                _check_not_the_label(apart, labels)
+                attributes, encoding = sensitive_columns(apart, len(table))
                 attribute_names = encoding.features
-                _check_not_the_label(pd.DataFrame(sensitive_features), labels)
         _check_not_the_label(table[names], labels)
         features = Features.fitted(
             table,
@@ -304,7 +305,7 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
 
     def encoding(self, table: pd.DataFrame) -> TableEncoder:
         """How the columns of a whole table become numbers, for models of parts of it."""
-        names = self._sensitive_names(table, table)
+        names = self.sensitive_names(table, table)
         return Features.fitted(
             table, names, impute=self.impute is not None, standardize=True, one_hot=self.one_hot
         ).encoder
@@ -368,7 +369,7 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"the labels are no classes: {str(error).splitlines()[0]}") from None
         return table, labels
 
-    def _sensitive_names(self, X: Any, table: pd.DataFrame) -> list[str]:
+    def sensitive_names(self, X: Any, table: pd.DataFrame) -> list[str]:
         """Names of the sensitive columns; a column of a DataFrame with that name goes before a position."""
         chosen: list[Any] = [self.sensitive] if isinstance(self.sensitive, (str, int)) else []
         if self.sensitive is not None and not chosen:
@@ -545,27 +546,24 @@ def _named_by_texts(X: Any) -> pd.DataFrame:
     return table
 
 
-def _columns_of(attributes: Any, table: pd.DataFrame) -> list[str]:
-    """Names of attributes that are columns of the table; none if they are apart from it.
+def _divided(attributes: Any, table: pd.DataFrame) -> tuple[list[str], pd.DataFrame | None]:
+    """Names of attributes that are columns of the table, and the others as a table of their own.
 
     Raises:
-        InputError: if they have the names of columns and other values.
+        InputError: for other rows, or the name of a column with other values.
     """
-    if not hasattr(attributes, "iloc"):
-        return []
-    frame = attributes.to_frame() if isinstance(attributes, pd.Series) else attributes
-    names = [str(name) for name in frame.columns]
-    if not all(name in table.columns for name in names):
-        return []
-    for name, column in zip(names, frame.columns, strict=True):
-        if (
-            len(frame) != len(table)
-            or not (frame[column].astype(str).to_numpy() == table[name].astype(str).to_numpy()).all()
-        ):
+    frame = attributes.to_frame() if isinstance(attributes, pd.Series) else pd.DataFrame(attributes)
+    if len(frame) != len(table):
+        raise InputError(f"sensitive_features has {len(frame)} rows, X has {len(table)}; they must be equal")
+    named = hasattr(attributes, "iloc") and not isinstance(frame.columns, pd.RangeIndex)
+    own = [name for name in frame.columns if named and str(name) in table.columns]
+    for name in own:
+        if not (frame[name].astype(str).to_numpy() == table[str(name)].astype(str).to_numpy()).all():
             raise InputError(
                 f"sensitive_features has a column '{name}' whose values are not those of column '{name}' of X"
             )
-    return names
+    apart = frame.drop(columns=own)
+    return [str(name) for name in own], apart if apart.shape[1] else None
 
 
 def _check_not_the_label(attributes: pd.DataFrame, labels: NDArray[Any]) -> None:

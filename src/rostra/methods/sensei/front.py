@@ -36,7 +36,8 @@ def front(
 ) -> pd.DataFrame:
     """Train models over a grid and measure them on held-out rows.
 
-    Per split a fifth of the rows is held out; scales and metric are those of the other rows. All models of a method
+    Per split a fifth of the rows is held out; scales and metric are those of the other rows. (Levels, and medians that
+    fill gaps, are those of the whole table.) All models of a method
     and a seed are copies in one batched program.
 
     Args:
@@ -56,6 +57,7 @@ def front(
     if not methods or not rho or not eps or seeds < 1:
         raise InputError("a front needs at least one method, one rho, one eps and one seed")
     table, labels = estimator.checked_table(X), np.asarray(y)
+    estimator = clone(estimator).set_params(sensitive=estimator.sensitive_names(X, table))
     encoder = estimator.encoding(table)  # of all rows: a level may be rare, and in the held-out rows alone
     rows: list[dict[str, Any]] = []
     for split in range(seed, seed + seeds):

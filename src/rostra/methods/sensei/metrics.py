@@ -243,6 +243,7 @@ def logistic_directions(
     *,
     columns: Sequence[int] = (),
     attributes: ArrayLike | None = None,
+    regress: Sequence[int] | None = None,
     keep_columns: bool = True,
     penalty: str = "l1",
     C: float = 1.0,
@@ -255,6 +256,7 @@ def logistic_directions(
         columns: columns of X that hold sensitive attributes, 0 or 1. Each is predicted from the other columns, so its
             direction is 0 there.
         attributes: sensitive attributes that are not in X, 0 or 1, shape (rows, m); instead of ``columns``.
+        regress: those of ``columns`` that are predicted; None: all.
         keep_columns: also give the axis of each of ``columns``.
         penalty: "l1" (inFairness) or "l2" (the Adult protocol).
         C: inverse strength of the penalty.
@@ -279,8 +281,10 @@ def logistic_directions(
     free = [column for column in range(d) if column not in set(columns)]
     if not free:
         raise InputError("X has no column besides the sensitive ones, so nothing can tell them")
-    targets = features[:, list(columns)] if attributes is None else _numbers(attributes, "attributes", 2)
-    directions, areas = [], []
+    chosen = list(columns if regress is None else regress)
+    targets = features[:, chosen] if attributes is None else _numbers(attributes, "attributes", 2)
+    directions: list[Array] = []
+    areas: list[float] = []
     for number, target in enumerate(targets.T):
         if set(np.unique(target)) != {0.0, 1.0}:
             raise InputError(f"sensitive attribute {number} must hold both 0 and 1 and nothing else")

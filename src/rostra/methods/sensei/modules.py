@@ -5,6 +5,7 @@ Where your training loop computes ``loss_fn(network(X), Y)``, it calls ``fair(X,
 
 __all__ = ["FairResponse", "SenSR", "SenSeI", "SquaredEuclideanDistance", "find_worst_cases"]
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,18 +61,21 @@ def _same_draws(network: nn.Module, x: Tensor, state: "_RandomState") -> Tensor:
 
     With masks of its own, the second pass of a network with dropout would differ from the first by more than the rows.
     """
-    buffers = {
-        buffer: buffer.clone()
+    tracked = [
+        module
         for module in network.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-        for buffer in module.buffers()
-    }
+        if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats
+    ]
     after = _RandomState(x.is_cuda)
     state.restore()
-    found: Tensor = network(x)
-    after.restore()
-    for buffer, value in buffers.items():
-        buffer.copy_(value)
+    for module in tracked:
+        module.track_running_stats = False
+    try:
+        found: Tensor = network(x)
+    finally:
+        for module in tracked:
+            module.track_running_stats = True
+        after.restore()
     return found
 
 
@@ -241,6 +245,8 @@ class SenSR(nn.Module):
         super().__init__()
         if not float(eps) > 0:
             raise InputError(f"eps must be above 0, got {eps}")
+        if "reduction" not in inspect.signature(loss_fn).parameters:
+            raise InputError("SenSR needs a loss with the argument reduction, as torch.nn.functional.cross_entropy")
         self.network = network
         self.distance_x = distance_x
         self.loss_fn = loss_fn

@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 
 FEWEST_ROWS = 30
 """A level of a sensitive column with fewer rows is merged into "other"."""
+FEWEST_TO_LEARN = 10
+"""A level with fewer rows keeps its axis in the fair metric, and no direction is learned from it."""
 UNEQUAL_SCALES = 20.0
 METRICS = ("logistic", "explore", "svd", "euclidean")
 EXPLORE_PAIRS = 10_000
@@ -225,13 +227,27 @@ def fit_metric(
         metric = FairMetric.explore(first, second, comparable, iterations=settings.iterations, seed=settings.seed)
         return metric, {}
     options: dict[str, Any] = {"penalty": settings.penalty, "C": settings.C, "balanced": True}
-    found = []
+    directions, areas = [], dict[str, float]()
     if len(columns):
-        found.append(logistic_directions(x, columns=columns, **options))
+        told = [(column, name) for column, name in zip(columns, names, strict=False) if _can_be_learned(x[:, column])]
+        found, each = logistic_directions(x, columns=columns, regress=[column for column, _ in told], **options)
+        directions.append(found)
+        areas |= dict(zip([name for _, name in told], each, strict=True))
     if attributes is not None:
-        found.append(logistic_directions(x, attributes=attributes, **options))
-    directions = np.concatenate([part for part, _ in found], axis=1)
-    return FairMetric.subspace(directions), dict(zip(names, [a for _, areas in found for a in areas], strict=True))
+        kept = [(a, name) for a, name in zip(attributes.T, names[len(columns) :], strict=True) if _can_be_learned(a)]
+        if kept:
+            found, each = logistic_directions(x, attributes=np.stack([a for a, _ in kept], axis=1), **options)
+            directions.append(found)
+            areas |= dict(zip([name for _, name in kept], each, strict=True))
+    if not directions:
+        raise InputError(f"every group of the sensitive attributes has fewer than {FEWEST_TO_LEARN} rows")
+    return FairMetric.subspace(np.concatenate(directions, axis=1)), areas
+
+
+def _can_be_learned(attribute: Array) -> bool:
+    """Whether a 0/1 attribute has rows enough of both; a level of a few rows would teach their accidents."""
+    ones = int(attribute.sum())
+    return min(ones, len(attribute) - ones) >= FEWEST_TO_LEARN
 
 
 def draw_pairs(

@@ -82,11 +82,17 @@ class SenSeIConfig:
             raise InputError(f"eps must be above 0, got {self.eps}")
         if any(not isinstance(width, (int, np.integer)) or width < 1 for width in self.hidden):
             raise InputError(f"hidden must hold whole numbers of at least 1, got {list(self.hidden)}")
-        for name, least in (("iterations", 1), ("batch_size", 1), ("auditor_steps", 0), ("subspace_steps", 0)):
+        for name, least in (
+            ("iterations", 1),
+            ("batch_size", 1),
+            ("auditor_steps", 0),
+            ("subspace_steps", 0),
+            ("full_steps", 0),
+        ):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < least:
                 raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
-        for name in ("full_steps", "auditor_noise", "dual_start"):
+        for name in ("auditor_noise", "dual_start"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("lr", "dual_lr", "auditor_lr", "subspace_lr", "full_lr"):
