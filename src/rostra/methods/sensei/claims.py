@@ -573,8 +573,8 @@ CLAIMS = [
             NonInferiority("sensei", to="baseline", metric="balanced_accuracy", margin=0.02),
         ),
         run=table_arms,
-        note="5278 people, nine 0/1 features, 500 iterations. Nothing was tuned here: SenSeI has its other defaults and "
-        "SenSR what was chosen on Adult.",
+        note="5278 people, nine 0/1 features, 500 iterations. Nothing was tuned here: SenSeI has its defaults for the "
+        "rest, and SenSR what was chosen on Adult.",
         figure=draw_cost,
     ),
     Claim(

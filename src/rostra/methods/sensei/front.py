@@ -3,6 +3,7 @@
 __all__ = ["front"]
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -119,5 +120,7 @@ def _measured(model: SenSeIClassifier, table: pd.DataFrame, y: Any, flips: Seque
         for level in encoding.shown_levels:
             group = (levels == level).to_numpy()
             if group.any() and not group.all():
-                found[f"gap_rms {name}={level}"] = float(gaps(y, predicted, group, classes).rms[0])
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # a gap that cannot be told is NaN in the table
+                    found[f"gap_rms {name}={level}"] = float(gaps(y, predicted, group, classes).rms[0])
     return found
