@@ -16,6 +16,7 @@ from rostra.engine.errors import InputError
 from rostra.fields.tabular.encoding import TableEncoder
 from rostra.methods.sensei import FairMetric
 from rostra.methods.sensei.flips import Flip, combinations, parse_flip
+from rostra.methods.sensei.preparation import draw_pairs
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,22 @@ def test_directions_in_which_comparable_rows_differ(table):
         clone(model).fit(twins, labels)
     with pytest.raises(InputError, match="a group number for each of the 600 rows"):
         clone(model).fit(twins, labels, comparable=groups[:-1])
+
+
+def test_pairs_within_groups_are_found_however_many_groups_there_are():
+    """Different members of one group, every group with two or more; rows of none and single ones are in no pair."""
+    rng = np.random.default_rng(0)
+    groups = np.concatenate([np.repeat(np.arange(4000), 2), [4000], np.full(50, -1), np.repeat(4001, 3)])
+    order = rng.permutation(len(groups))
+    x, y = np.arange(len(groups), dtype=float)[:, None], np.arange(len(groups)) % 2
+    first, second, comparable = draw_pairs(x, y, x, groups[order], 0)
+    one, other = (values[comparable == 1, 0].astype(int) for values in (first, second))
+    assert (one != other).all()
+    assert (groups[order][one] == groups[order][other]).all()
+    assert set(groups[order][one]) <= {*range(4000), 4001}
+    assert len(set(groups[order][one])) > 3000
+    trio = np.flatnonzero(groups[order] == 4001)
+    assert {(a, b) for a, b in zip(one, other, strict=True) if a in trio} <= {(a, b) for a in trio for b in trio}
 
 
 def test_sensitive_attributes_apart_from_the_table(table):

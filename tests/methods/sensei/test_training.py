@@ -59,6 +59,16 @@ def test_chunks_and_sets_change_nothing():
     assert not torch.equal(weights(whole, 0), weights(whole, 1))
 
 
+def test_copies_of_one_stream_project_by_their_own_metrics(data):
+    """Two metrics, one seed, one training set: each as if alone."""
+    config = SenSeIConfig(method="project", **QUICK)
+    metrics = [METRIC, FairMetric.euclidean(2, ignore=[1])]
+    both = train(data, config, [0, 0], metrics, dtype=torch.float64)
+    for copy, metric in enumerate(metrics):
+        alone = train(data, config, [0], metric, dtype=torch.float64)
+        torch.testing.assert_close(weights(both, copy), weights(alone), atol=1e-9, rtol=1e-7)
+
+
 def test_without_fairness_the_path_is_the_baselines(data):
     """rho 0 gives the baseline's weights to the bit: the auditor's noise does not move the order of the rows."""
     sensei = train(data, SenSeIConfig(rho=0.0, **QUICK), [5], METRIC)

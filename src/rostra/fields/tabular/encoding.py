@@ -162,12 +162,12 @@ def _column_encoding(column: "pd.Series[Any]", impute: bool, least: int | None) 
 
 def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
     """Texts of a category; whole numbers alike whether a file with gaps made them floats or not."""
-    whole = [
-        int(value) if isinstance(value, (float, np.floating)) and float(value).is_integer() else value
-        for value in column.astype(object)
+    codes, values = pd.factorize(column)
+    texts = [
+        str(int(value) if isinstance(value, (float, np.floating)) and float(value).is_integer() else value)
+        for value in values
     ]
-    values = pd.Series(whole, index=column.index, dtype=object)
-    return values.where(column.notna(), MISSING).astype(str)
+    return pd.Series(np.array([*texts, MISSING], dtype=object)[codes], index=column.index)  # a gap has the code -1
 
 
 def _encoded(column: "pd.Series[Any]", encoding: ColumnEncoding) -> pd.DataFrame:

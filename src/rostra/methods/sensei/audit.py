@@ -1,6 +1,6 @@
 """An audit of a classifier on a table: what flips change, gaps between groups, and the worst-case loss ratio."""
 
-__all__ = ["AuditSettings", "LossRatio", "audit", "loss_ratio"]
+__all__ = ["AuditSettings", "LossRatio", "audit", "groups_of", "loss_ratio"]
 
 import math
 import warnings
@@ -27,7 +27,7 @@ from .preparation import sensitive_columns
 
 Array = NDArray[np.float64]
 Measure = Callable[[Array | None], Array]
-"""Something measured on the rows with given weights: (resamples, rows) or None -> (resamples,)."""
+"""Something measured on the rows with given weights: (resamples, rows) or None -> (resamples,) or (resamples, m)."""
 
 LEVEL = 0.95
 RESAMPLED_CELLS = 1 << 22
@@ -168,27 +168,31 @@ def loss_ratio(
     )
 
 
-def _resampled(measures: dict[str, Measure], rows: int, settings: AuditSettings) -> dict[str, dict[str, Any]]:
-    """Value and percentile interval of each measure; the resamples are the same for all."""
-    found = {name: [] for name in measures}  # type: dict[str, list[Array]]
+def _resampled(measures: dict[str, Measure], rows: int, settings: AuditSettings) -> dict[str, Any]:
+    """Value and percentile interval of each measure, a list where it measures several things; on the same resamples."""
+    found: dict[str, list[Array]] = {name: [] for name in measures}
     with progress_bar("intervals", settings.resamples) as advance:
         for weights in _resamples(rows, settings):
             for name, measure in measures.items():
                 found[name].append(measure(weights))
             advance(len(weights), "")
-    result = {}
+    result: dict[str, Any] = {}
     for name, measure in measures.items():
-        values = np.concatenate(found[name])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a gap that cannot be told is said once, with its group
-            value = float(measure(None)[0])
-        tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-        bounds = np.quantile(values, tails, method="weibull") if np.isfinite(values).all() else None
-        result[name] = {
-            "value": value if math.isfinite(value) else None,
-            "interval": None if bounds is None else [float(b) for b in bounds],
-        }
+            values = measure(None)[0]
+        resampled = np.concatenate(found[name])
+        if values.ndim:
+            result[name] = [_with_interval(*one) for one in zip(values, resampled.T, strict=True)]
+        else:
+            result[name] = _with_interval(values, resampled)
     return result
+
+
+def _with_interval(value: Any, resampled: Array) -> dict[str, Any]:
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    bounds = np.quantile(resampled, tails, method="weibull").tolist() if np.isfinite(resampled).all() else None
+    return {"value": float(value) if math.isfinite(value) else None, "interval": bounds}
 
 
 def _resamples(rows: int, settings: AuditSettings) -> Iterator[Array]:
@@ -251,14 +255,14 @@ def audit(
     if own:
         answers = [model.predict(copy) for copy in combinations(table, own)]
         measures["sensitive"] = lambda w: consistency(answers, w)
-    groups = _groups(model, table, sensitive_features)
+    groups = groups_of(model, table, sensitive_features)
     gap_documents = _gaps(groups, y, predicted, classes, measures)
     values = _resampled(measures, len(table), settings)
     for number, document in enumerate(flip_documents):
         document["consistency"] = values[f"flip {number}"]
         document["consistency_where_held"] = values.get(f"flip {number} held")
     for number, document in enumerate(gap_documents):
-        document["rms"], document["largest"] = values[f"gap {number} rms"], values[f"gap {number} largest"]
+        document["rms"], document["largest"] = values[f"gap {number}"]
     return {
         "rows": len(table),
         "classes": classes,
@@ -313,7 +317,9 @@ def _flip(
     }
 
 
-def _groups(model: SenSeIClassifier, table: pd.DataFrame, apart: Any) -> list[tuple[str, str, NDArray[np.bool_]]]:
+def groups_of(
+    model: SenSeIClassifier, table: pd.DataFrame, apart: Any = None
+) -> list[tuple[str, str, NDArray[np.bool_]]]:
     """Column, level and rows of each group: levels of the sensitive columns; of two levels the second alone."""
     found = []
     for name in model.sensitive_:
@@ -339,13 +345,11 @@ def _gaps(
     documents: list[dict[str, Any]] = []
     for number, (name, level, group) in enumerate(groups):
 
-        def rms(w: Array | None, group: NDArray[np.bool_] = group) -> Array:
-            return gaps(y, predicted, group, classes, w).rms
+        def both(w: Array | None, group: NDArray[np.bool_] = group) -> Array:
+            found = gaps(y, predicted, group, classes, w)
+            return np.stack([found.rms, found.largest], axis=1)
 
-        def largest(w: Array | None, group: NDArray[np.bool_] = group) -> Array:
-            return gaps(y, predicted, group, classes, w).largest
-
-        measures[f"gap {number} rms"], measures[f"gap {number} largest"] = rms, largest
+        measures[f"gap {number}"] = both
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             recall = gaps(y, predicted, group, classes).recall[0]

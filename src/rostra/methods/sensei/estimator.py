@@ -1,6 +1,6 @@
 """A classifier with scikit-learn's manners whose answers do not depend on what should not matter."""
 
-__all__ = ["SenSeIClassifier"]
+__all__ = ["SenSeIClassifier", "named_by_texts"]
 
 import inspect
 import warnings
@@ -299,10 +299,6 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         )
         return Prepared(config, features, classes, data, metric, areas)
 
-    def checked_table(self, X: pd.DataFrame) -> pd.DataFrame:
-        """A DataFrame with texts for names, each once."""
-        return _named_by_texts(X)
-
     def encoding(self, table: pd.DataFrame) -> TableEncoder:
         """How the columns of a whole table become numbers, for models of parts of it."""
         names = self.sensitive_names(table, table)
@@ -349,7 +345,7 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if _is_table(X):
-            table = _named_by_texts(X)
+            table = named_by_texts(X)
             validate_data(self, table, skip_check_array=True)
             labels = column_or_1d(np.asarray(y), warn=True)
             if len(labels) != len(table):
@@ -391,7 +387,7 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
         """Rows as the table that the network's features are made of; checks names and number of columns."""
         check_is_fitted(self)
         if _is_table(X):
-            table = _named_by_texts(X)
+            table = named_by_texts(X)
             validate_data(self, table, skip_check_array=True, reset=False)
             return table
         array = validate_data(self, X, dtype=np.float64, reset=False)
@@ -538,7 +534,12 @@ def _is_table(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "iloc")
 
 
-def _named_by_texts(X: Any) -> pd.DataFrame:
+def named_by_texts(X: Any) -> pd.DataFrame:
+    """A DataFrame with texts for names.
+
+    Raises:
+        InputError: if a name stands twice.
+    """
     table: pd.DataFrame = X.set_axis([str(name) for name in X.columns], axis=1)
     repeated = sorted(set(table.columns[table.columns.duplicated()]))
     if repeated:

@@ -14,7 +14,8 @@ from sklearn.base import clone
 from rostra.engine.errors import InputError
 from rostra.engine.runtime import resolve_device
 
-from .estimator import SenSeIClassifier
+from .audit import groups_of
+from .estimator import SenSeIClassifier, named_by_texts
 from .evaluation import balanced_accuracy, consistency, gaps
 from .flips import Flip, combinations, parse_flip
 from .training import train
@@ -38,8 +39,7 @@ def front(
     """Train models over a grid and measure them on held-out rows.
 
     Per split a fifth of the rows is held out; scales and metric are those of the other rows. (Levels, and medians that
-    fill gaps, are those of the whole table.) All models of a method
-    and a seed are copies in one batched program.
+    fill gaps, are those of the whole table.) All models of a method and a split are copies in one batched program.
 
     Args:
         X, y: a table and its labels.
@@ -57,7 +57,7 @@ def front(
     """
     if not methods or not rho or not eps or seeds < 1:
         raise InputError("a front needs at least one method, one rho, one eps and one seed")
-    table, labels = estimator.checked_table(X), np.asarray(y)
+    table, labels = named_by_texts(X), np.asarray(y)
     estimator = clone(estimator).set_params(sensitive=estimator.sensitive_names(X, table))
     encoder = estimator.encoding(table)  # of all rows: a level may be rare, and in the held-out rows alone
     rows: list[dict[str, Any]] = []
@@ -114,13 +114,8 @@ def _measured(model: SenSeIClassifier, table: pd.DataFrame, y: Any, flips: Seque
     own = [Flip(name, model.levels_[name]) for name in model.sensitive_]
     if own:
         found["sensitive"] = float(consistency([model.predict(copy) for copy in combinations(table, own)])[0])
-    for name in model.sensitive_:
-        encoding = model.encoder_[name]
-        levels = model.encoder_.levels_of(table[name], encoding)
-        for level in encoding.shown_levels:
-            group = (levels == level).to_numpy()
-            if group.any() and not group.all():
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", UserWarning)  # a gap that cannot be told is NaN in the table
-                    found[f"gap_rms {name}={level}"] = float(gaps(y, predicted, group, classes).rms[0])
+    for name, level, group in groups_of(model, table):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a gap that cannot be told is NaN in the table
+            found[f"gap_rms {name}={level}"] = float(gaps(y, predicted, group, classes).rms[0])
     return found

@@ -264,13 +264,27 @@ def draw_pairs(
     if groups is None:
         same = draw(lambda a, b: (y[a] == y[b]) & (sensitive[a] != sensitive[b]).any(axis=1))
     else:
-        same = draw(lambda a, b: (groups[a] == groups[b]) & (groups[a] >= 0) & (a != b))
+        same = _within_groups(groups, rng)
     different = draw(lambda a, b: y[a] != y[b])
     if not len(same[0]) or not len(different[0]):
         raise InputError("metric 'explore' found no comparable or no incomparable pairs in the table")
     first = np.concatenate([same[0], different[0]])
     second = np.concatenate([same[1], different[1]])
     return x[first], x[second], np.repeat([1, 0], [len(same[0]), len(different[0])])
+
+
+def _within_groups(groups: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of different members of one group."""
+    members = np.argsort(groups, kind="stable")
+    members = members[groups[members] >= 0]
+    _, first, size = np.unique(groups[members], return_index=True, return_counts=True)
+    first, size = np.repeat(first, size), np.repeat(size, size)  # of the group of each place in members
+    places = np.flatnonzero(size > 1)
+    if not len(places):
+        return places, places
+    place = rng.choice(places, EXPLORE_PAIRS)
+    step = 1 + rng.integers(size[place] - 1)
+    return members[place], members[first[place] + (place - first[place] + step) % size[place]]
 
 
 def counterfactuals(table: pd.DataFrame, features: Features, flips: Sequence[Flip]) -> Array:

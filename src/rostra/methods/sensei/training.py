@@ -244,7 +244,6 @@ class _Batches:
         config: SenSeIConfig,
         seeds: Sequence[int],
         sets: Sequence[int],
-        metrics: Sequence[FairMetric],
         like: Tensor,
     ) -> None:
         streams = list(dict.fromkeys(zip(seeds, sets, strict=True)))
@@ -257,11 +256,6 @@ class _Batches:
         self.rows = [_next_rows(seed, data.y[number], data.classes, config) for seed, number in streams]
         self.noise = [seeded_generator(seed, NOISE) for seed, _ in streams]
         self.choice = [seeded_generator(seed, COUNTERFACTUAL) for seed, _ in streams]
-        if config.method == "project":
-            first = [list(zip(seeds, sets, strict=True)).index(stream) for stream in streams]
-            self.project: list[FairMetric] | None = [metrics[copy] for copy in first]
-        else:
-            self.project = None
         self.x = torch.as_tensor(data.x).to(like)
         self.y = torch.as_tensor(data.y, dtype=torch.long, device=like.device)
         versions = data.counterfactuals if config.method == "clp" else None
@@ -275,8 +269,6 @@ class _Batches:
         """x with rows last (copies, d, rows), labels (copies, rows), and counterfactuals like x."""
         chosen = [next(rows).to(self.y.device) for rows in self.rows]
         x = [self.x[number, rows] for number, rows in zip(self.sets, chosen, strict=True)]
-        if self.project is not None:
-            x = [metric.project(part) for metric, part in zip(self.project, x, strict=True)]
         labels = self._for_copies([self.y[number, rows] for number, rows in zip(self.sets, chosen, strict=True)])
         other = None
         if self.versions is not None:
@@ -310,13 +302,16 @@ def _train_chunk(
     network.initialise(seeds)
     network.to(device=rho.device, dtype=rho.dtype)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.lr, fused=True)
-    batches = _Batches(data, config, seeds, sets, metrics, rho)
+    batches = _Batches(data, config, seeds, sets, rho)
+    sigma = _stacked(metrics, rho) if config.method == "project" else None
     distances = Distances.of(metrics, rho)
     dual = torch.full_like(rho, config.dual_start)
     history = rho.new_zeros(config.iterations, 3, copies)
     shown = ""
     for step in range(config.iterations):
         x, labels, other = batches.next()
+        if sigma is not None:
+            x = torch.bmm(sigma, x)
         logits = network(x.mT)
         if config.attacks:
             with torch.no_grad():
@@ -485,4 +480,9 @@ def train(
 def _fold_projections(network: Classifier, metrics: Sequence[FairMetric]) -> None:
     """W1 <- Sigma W1, so that the networks take rows as they are, and copies of them, and project by themselves."""
     weight = network.linear()[0].weight
-    weight.data.copy_(torch.bmm(torch.stack([metric.sigma.to(weight) for metric in metrics]), weight.data))
+    weight.data.copy_(torch.bmm(_stacked(metrics, weight), weight.data))
+
+
+def _stacked(metrics: Sequence[FairMetric], like: Tensor) -> Tensor:
+    """Sigma of each copy: (copies, d, d)."""
+    return torch.stack([metric.sigma.to(like) for metric in metrics])
