@@ -284,7 +284,7 @@ _TWO_STAGE: dict[str, Any] = {"auditor": "two_stage", "dual_lr": 1.0, "subspace_
 _TABLE_ARMS: dict[str, Any] = {
     "baseline": {"method": "baseline"},
     "project": {"method": "project"},
-    "clp": {"method": "clp", "rho": 5.0},
+    "clp": {"method": "clp", "rho": 30.0},
     "sensr": {"method": "sensr", **_TWO_STAGE, "subspace_lr": 10.0, "full_lr": 1e-2, "eps": 0.1},
     "sensei": {**_TWO_STAGE, "subspace_lr": 1.0, "full_lr": 1e-3, "eps": 0.01, "rho": 15.0},
     "sensei_noise": {"rho": 5.0},
