@@ -15,6 +15,7 @@ __all__ = [
 ]
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +91,18 @@ class FlatParameters:
             stop = start + parameter[0].numel()
             parameter.data = self.values[:, start:stop].view_as(parameter)
             start = stop
+
+    def groups(self, learning_rates: Sequence[float]) -> list[dict[str, Any]]:
+        """Parameter groups for any optimiser of torch that works element by element, one a learning rate.
+
+        Copies lie by learning rate: equally many for each, in order. An optimiser made from the groups
+        steps all copies; their gradients go into each group's ``params[0].grad``, a block of rows each.
+
+        Args:
+            learning_rates: one a block of copies; their number divides the number of copies.
+        """
+        blocks = self.values.chunk(len(learning_rates))
+        return [{"params": [block], "lr": rate} for block, rate in zip(blocks, learning_rates, strict=True)]
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Gradient of a scalar loss, in the layout of ``values``. Parameters that it does not use get 0."""

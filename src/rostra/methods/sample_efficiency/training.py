@@ -1,0 +1,378 @@
+"""Training of many fully-connected nets at once, and of one module at a time.
+
+Copies are batched over data sets (seeds) and learning rates. Two-layer nets without biases have hand-written
+gradients: a quadratic one never forms its activations, a ReLU one goes through them in blocks that stay in the
+cache. Everything else takes autograd on the same batch.
+"""
+
+__all__ = ["OPTIMIZERS", "FCConfig", "FCRun", "train_fc", "train_module"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rostra.engine.ensemble import FlatParameters, seeded_generator
+from rostra.engine.errors import InputError
+from rostra.engine.progress import Advance
+from rostra.engine.runtime import keep_freed_memory
+
+from . import objective
+from .model import Activation, FCEnsemble
+
+BLOCK_NUMBERS = 2**17
+"""Activations of a block: 512 KB in float32, which stay in a core's cache."""
+BATCH_STREAM = 900
+
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "sgd": lambda groups: torch.optim.SGD(groups, lr=1.0),
+    "momentum": lambda groups: torch.optim.SGD(groups, lr=1.0, momentum=0.9),
+    "nesterov": lambda groups: torch.optim.SGD(groups, lr=1.0, momentum=0.9, nesterov=True),
+    "adam": lambda groups: torch.optim.Adam(groups, lr=1.0),
+    "adagrad": lambda groups: torch.optim.Adagrad(groups, lr=1.0),
+    "rmsprop": lambda groups: torch.optim.RMSprop(groups, lr=1.0),
+}
+"""Name -> optimiser of parameter groups that carry their own learning rates."""
+
+
+@dataclass(frozen=True)
+class FCConfig:
+    """A fully-connected net and its training.
+
+    Attributes:
+        hidden: widths of the hidden layers.
+        activation: "quadratic", "relu", "tanh", "identity", or a function of a tensor.
+        optimizer: a name in ``OPTIMIZERS``, or a function that makes an element-wise torch optimiser of groups.
+        steps: of the optimiser.
+        batch_size: rows a step; None takes all (gradient descent).
+        weight_decay: l2, added to the gradient.
+        l1: weight of the sign of the parameters in the gradient.
+        clip_norm: largest norm of one net's gradient; None does not clip.
+        cosine: let the learning rate fall to 0 along a cosine.
+        bias: of the layers.
+        init: see :meth:`.FCEnsemble.initialise`.
+        loss: "logistic" of labels -1 and +1, or "squared".
+        checkpoints: number of times, evenly spread, at which nets are measured.
+        stop_loss: a net whose training labels are all right at a mean loss below this is finished.
+    """
+
+    hidden: tuple[int, ...] = (128,)
+    activation: Activation = "quadratic"
+    optimizer: str | Callable[[Any], torch.optim.Optimizer] = "momentum"
+    steps: int = 400
+    batch_size: int | None = None
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    clip_norm: float | None = 1.0
+    cosine: bool = False
+    bias: bool = False
+    init: str = "gaussian"
+    loss: str = "logistic"
+    checkpoints: int = 10
+    stop_loss: float = 1e-2
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not 1 <= self.checkpoints <= self.steps:
+            raise InputError(f"steps and checkpoints must be 1 or more, checkpoints <= steps; got {self}")
+        if self.loss not in ("logistic", "squared"):
+            raise InputError(f"loss must be 'logistic' or 'squared', got '{self.loss}'")
+        if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer must be one of {', '.join(OPTIMIZERS)}; got '{self.optimizer}'")
+        if not self.hidden or min(self.hidden) < 1:
+            raise InputError(f"hidden must be widths of 1 or more, got {self.hidden}")
+
+
+@dataclass
+class FCRun:
+    """What a training left.
+
+    Attributes:
+        ensemble: the nets at the end.
+        steps: of the checkpoints.
+        train_accuracy, train_loss, test_accuracy: (checkpoints, L, S); a finished net keeps its values. In
+            regression the accuracies are those of signs.
+        diverged: (L, S), nets whose loss was not finite; their measures are those before, with NaN as training loss.
+    """
+
+    ensemble: FCEnsemble
+    steps: list[int]
+    train_accuracy: NDArray[np.float64]
+    train_loss: NDArray[np.float64]
+    test_accuracy: NDArray[np.float64]
+    diverged: NDArray[np.bool_]
+
+
+def train_fc(
+    x: Tensor,
+    y: Tensor,
+    config: FCConfig,
+    seeds: Sequence[int],
+    learning_rates: Sequence[float],
+    *,
+    test: tuple[Tensor, Tensor] | None = None,
+    ensemble: FCEnsemble | None = None,
+    advance: Advance = lambda steps, metric: None,
+) -> FCRun:
+    """Train a net for every learning rate and data set, all in one batch.
+
+    Args:
+        x: points, shape (S, n, D), float32 or float64; its device is used.
+        y: labels -1 and +1 (or numbers, with the squared loss), shape (S, n), of the type of x.
+        config: of all.
+        seeds: one a data set; fixes the weights and the order of minibatches.
+        learning_rates: of the L copies of each data set.
+        test: points (S, T, D) and labels (S, T) to measure on.
+        ensemble: initialised nets to go on from; None makes new ones.
+        advance: told of the steps that were done.
+    """
+    keep_freed_memory()
+    sets, n, dimension = x.shape
+    copies = (len(learning_rates), sets)
+    if ensemble is None:
+        ensemble = FCEnsemble(copies, dimension, config.hidden, config.activation, config.bias).to(x)
+        ensemble.initialise(seeds, config.init)
+    flat = FlatParameters(ensemble)
+    make = OPTIMIZERS[config.optimizer] if isinstance(config.optimizer, str) else config.optimizer
+    optimizer = make(flat.groups(learning_rates))
+    gradient_of = _gradient_function(ensemble, flat, config)
+    batches = None if config.batch_size is None or config.batch_size >= n else _batches(seeds, n, config)
+    due = {round((i + 1) * config.steps / config.checkpoints) for i in range(config.checkpoints)}
+    measures = _Measures(ensemble, config, x, y, test)
+    for step in range(1, config.steps + 1):
+        if config.cosine:
+            for group, rate in zip(optimizer.param_groups, learning_rates, strict=True):
+                group["lr"] = rate * 0.5 * (1 + np.cos(np.pi * (step - 1) / config.steps))
+        rows_x, rows_y = (x, y) if batches is None else _take(x, y, next(batches))
+        gradient = gradient_of(rows_x, rows_y)
+        with torch.no_grad():
+            _regularise(gradient, flat.values, config)
+            for group, block in zip(optimizer.param_groups, gradient.chunk(copies[0]), strict=True):
+                group["params"][0].grad = block
+            optimizer.step()
+        if step in due:
+            advance(step - (measures.steps[-1] if measures.steps else 0), measures.take(step))
+            if measures.finished.all():
+                break
+    return measures.run()
+
+
+def _regularise(gradient: Tensor, values: Tensor, config: FCConfig) -> None:
+    """Clip each net's gradient by its norm, then add weight decay and the sign of l1, in place."""
+    if config.clip_norm is not None:
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        gradient.mul_((config.clip_norm / norm).clamp(max=1.0))
+    if config.weight_decay:
+        gradient.add_(values, alpha=config.weight_decay)
+    if config.l1:
+        gradient.add_(values.sign(), alpha=config.l1)
+
+
+def _batches(seeds: Sequence[int], n: int, config: FCConfig) -> Any:
+    """Endless minibatches (S, batch) of row numbers, each data set in its seed's order, shuffled every epoch."""
+    generators = [seeded_generator(seed, BATCH_STREAM) for seed in seeds]
+    size = config.batch_size or n
+    while True:
+        orders = torch.stack([torch.randperm(n, generator=generator) for generator in generators])
+        for start in range(0, n - size + 1, size):
+            yield orders[:, start : start + size]
+
+
+def _take(x: Tensor, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    rows = rows.to(x.device)
+    sets = torch.arange(len(x), device=x.device)[:, None]
+    return x[sets, rows], y[sets, rows]
+
+
+def _gradient_function(
+    ensemble: FCEnsemble, flat: FlatParameters, config: FCConfig
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The gradient of every copy's mean loss, (copies, parameters), as a function of rows and labels."""
+    if len(ensemble.hidden) == 1 and not len(ensemble.biases) and config.activation in ("quadratic", "relu"):
+        width, dimension = ensemble.hidden[0], ensemble.dimension
+
+        def by_hand(x: Tensor, y: Tensor) -> Tensor:
+            # with few rows, making the matrix of a quadratic net costs more than it saves
+            by_matrix = config.activation == "quadratic" and (x.shape[1] + width) * dimension < x.shape[1] * width
+            return (_matrix_gradient if by_matrix else _activation_gradient)(ensemble, config, x, y)
+
+        return by_hand
+
+    def by_autograd(x: Tensor, y: Tensor) -> Tensor:
+        return flat.gradient(_loss(ensemble(x), y, config).mean(-1).sum())
+
+    return by_autograd
+
+
+def _loss(outputs: Tensor, y: Tensor, config: FCConfig) -> Tensor:
+    return objective.logistic_loss(outputs, y) if config.loss == "logistic" else (outputs - y).square()
+
+
+def _slope(outputs: Tensor, y: Tensor, config: FCConfig) -> Tensor:
+    return objective.logistic_slope(outputs, y) if config.loss == "logistic" else 2 * (outputs - y)
+
+
+def _by_set(ensemble: FCEnsemble) -> tuple[Tensor, Tensor]:
+    """First weights (S, L, m, D) and output weights (S, L, m), the data sets first."""
+    width = ensemble.hidden[0]
+    first, last = ensemble.weights
+    return (
+        first.detach().view(*ensemble.copies, width, -1).transpose(0, 1),
+        last.detach().view(*ensemble.copies, width).transpose(0, 1),
+    )
+
+
+def _flattened(by_weight: Tensor, by_output: Tensor) -> Tensor:
+    """Gradients of the shapes (S, L, m, D) and (S, L, m) as rows of copies (l, s)."""
+    both = torch.cat([by_weight.transpose(0, 1).flatten(2), by_output.transpose(0, 1).flatten(2)], dim=2)
+    return both.flatten(0, 1)
+
+
+def _matrices(ensemble: FCEnsemble) -> Tensor:
+    """The symmetric matrices of quadratic nets, those of a data set side by side: (S, D, L D)."""
+    matrices = objective.quadratic_matrix(*_by_set(ensemble))
+    return matrices.permute(0, 2, 1, 3).flatten(2)
+
+
+def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: Tensor) -> Tensor:
+    sets, n, dimension = x.shape
+    count = ensemble.copies[0]
+    matrices = _matrices(ensemble)
+    moments = x.new_zeros(sets, count * dimension, dimension)
+    size = max(64, BLOCK_NUMBERS // (sets * count * dimension))
+    for start in range(0, n, size):
+        rows, labels = x[:, start : start + size], y[:, start : start + size, None]
+        slopes = _slope(objective.quadratic_form(rows, matrices), labels, config)
+        weighted = (slopes[..., None] * rows[:, :, None]).flatten(2)
+        moments.baddbmm_(weighted.mT, rows)
+    moments = moments.view(sets, count, dimension, dimension) / n
+    return _flattened(*objective.quadratic_gradient(moments, *_by_set(ensemble)))
+
+
+def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: Tensor) -> Tensor:
+    """In blocks of copies and rows whose activations stay in the cache; each is turned into its derivative in place."""
+    sets, n, _ = x.shape
+    width, relu = ensemble.hidden[0], config.activation == "relu"
+    weight, output_weight = ensemble.weights[0].detach(), ensemble.weights[1].detach()[:, 0]
+    moments = torch.zeros_like(weight)
+    together = max(1, BLOCK_NUMBERS // (n * width))
+    size = max(64, BLOCK_NUMBERS // (together * width))
+    for copy in range(0, len(weight), together):
+        block = slice(copy, copy + together)
+        of_sets = [c % sets for c in range(copy, min(copy + together, len(weight)))]
+        own_x = x[of_sets] if together > 1 else x[of_sets[0], None]
+        own_y = y[of_sets] if together > 1 else y[of_sets[0], None]
+        for start in range(0, n, size):
+            rows = own_x[:, start : start + size]
+            hidden = torch.bmm(rows, weight[block].mT)
+            active = hidden.relu_() if relu else hidden.square()
+            fitted = torch.bmm(active, output_weight[block, :, None])[..., 0]
+            slopes = _slope(fitted, own_y[:, start : start + size], config)
+            derivative = hidden.sign_() if relu else hidden.mul_(2.0)
+            moments[block].baddbmm_(derivative.mT, rows * slopes[..., None])
+    by_weight, by_output = objective.activation_gradient(moments / n, weight, output_weight, degree=1 if relu else 2)
+    return torch.cat([by_weight.flatten(1), by_output], dim=1)
+
+
+@torch.no_grad()
+def outputs(ensemble: FCEnsemble, x: Tensor) -> Tensor:
+    """Outputs (L, S, n), in blocks of rows; a two-layer quadratic net by its matrix."""
+    quadratic = len(ensemble.hidden) == 1 and not len(ensemble.biases) and ensemble.activation == "quadratic"
+    matrices = _matrices(ensemble) if quadratic else None
+    widest = x.shape[2] if quadratic else max(ensemble.hidden)
+    size = max(64, BLOCK_NUMBERS // (ensemble.copies[0] * ensemble.copies[1] * widest))
+    found = [
+        ensemble(rows) if matrices is None else objective.quadratic_form(rows, matrices).permute(2, 0, 1)
+        for rows in torch.split(x, size, dim=1)
+    ]
+    return torch.cat(found, dim=2)
+
+
+@dataclass
+class _Measures:
+    """Measures nets at checkpoints; one that is finished, or has diverged, keeps what it had."""
+
+    ensemble: FCEnsemble
+    config: FCConfig
+    x: Tensor
+    y: Tensor
+    test: tuple[Tensor, Tensor] | None
+    steps: list[int] = field(default_factory=list)
+    history: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.finished = np.zeros(self.ensemble.copies, dtype=bool)
+        self.diverged = np.zeros(self.ensemble.copies, dtype=bool)
+
+    def take(self, step: int) -> str:
+        """Measure at a step; returns a short text for the progress display."""
+        fitted = outputs(self.ensemble, self.x)
+        loss = _loss(fitted, self.y, self.config).mean(-1)
+        now = [_accuracy(fitted, self.y), loss.double().cpu().numpy()]
+        now.append(_accuracy(outputs(self.ensemble, self.test[0]), self.test[1]) if self.test else now[0] * np.nan)
+        found = np.stack(now)
+        broken = ~np.isfinite(found[1]) & ~self.finished
+        self.diverged |= broken
+        before = self.history[-1] if self.history else np.full_like(found, 0.5)
+        found = np.where(self.finished | broken, before, found)
+        found[1] = np.where(self.diverged, np.nan, found[1])
+        self.finished |= broken | ((found[0] == 1) & (found[1] < self.config.stop_loss))
+        self.steps.append(step)
+        self.history.append(found)
+        return f"train {found[0].mean():.3f}"
+
+    def run(self) -> FCRun:
+        train_accuracy, train_loss, test_accuracy = np.stack(self.history, axis=1)
+        return FCRun(self.ensemble, self.steps, train_accuracy, train_loss, test_accuracy, self.diverged)
+
+
+def _accuracy(fitted: Tensor, y: Tensor) -> NDArray[np.float64]:
+    """Share of right signs, with sign(0) = +1: (L, S)."""
+    right = (fitted >= 0) == (y >= 0)
+    return right.double().mean(-1).cpu().numpy()
+
+
+def train_module(
+    module: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    lr: float,
+    steps: int,
+    batch_size: int | None,
+    seed: int,
+    optimizer: str = "momentum",
+    weight_decay: float = 0.0,
+    clip_norm: float | None = 1.0,
+    cosine: bool = True,
+    loss: str = "logistic",
+) -> float:
+    """Train one module (n, D) -> (n, 1) in place; returns the last minibatch's loss, which may be NaN.
+
+    Args:
+        module: any network; it is left in evaluation mode.
+        x, y: points (n, D) and labels (n,) of the module's type.
+        lr, steps, batch_size, optimizer, weight_decay, clip_norm, cosine, loss: as in :class:`FCConfig`.
+        seed: of the order of minibatches.
+    """
+    config = FCConfig(steps=steps, batch_size=batch_size, loss=loss, checkpoints=1)
+    batches = _batches([seed], len(x), config)
+    module.train()
+    optimiser = OPTIMIZERS[optimizer]([{"params": list(module.parameters()), "lr": lr, "weight_decay": weight_decay}])
+    value = torch.zeros(())
+    full = batch_size is None or batch_size >= len(x)
+    for step in range(steps):
+        if cosine:
+            optimiser.param_groups[0]["lr"] = lr * 0.5 * (1 + np.cos(np.pi * step / steps))
+        rows = slice(None) if full else next(batches)[0]
+        value = _loss(module(x[rows])[:, 0], y[rows], config).mean()
+        optimiser.zero_grad()
+        torch.autograd.backward(value)
+        if clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
+        optimiser.step()
+    module.eval()
+    return float(value.detach())
