@@ -349,19 +349,12 @@ def draw_symmetries(rows: Mapping[str, Sequence[Row]]) -> "Figure":
     """The table: log10 of the largest deviation, dark where the algorithm tells the data from their image."""
     import numpy as np
 
-    from rostra.engine.plots import INK, new_figure
+    from .plots import draw_table
 
     groups = [name.removeprefix("log10_") for name in next(iter(rows.values()))[0] if name.startswith("log10_")]
     worst = np.array([[max(row[f"log10_{group}"] for row in found) for group in groups] for found in rows.values()])
-    figure, axes = new_figure(7.0, 0.9 + 0.27 * len(rows))
-    axes.imshow(worst > -6, cmap="Blues", vmin=0, vmax=2, aspect="auto")
-    for (i, j), value in np.ndenumerate(worst):
-        axes.text(j, i, "0" if value <= -17 else f"1e{value:.0f}", ha="center", va="center", fontsize=8, color=INK)
-    axes.set_xticks(range(len(groups)), [group.replace("_", " ") for group in groups])
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    return figure
+    texts = [["0" if value <= -17 else f"1e{value:.0f}" for value in line] for line in worst]
+    return draw_table(list(rows), groups, texts, worst > -6)
 
 
 def _table_comparisons() -> tuple[Comparison, ...]:

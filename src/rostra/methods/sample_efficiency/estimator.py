@@ -90,7 +90,7 @@ class FCClassifier(SignOutput):
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         self.classes_, signs = as_signs(y)
         device = resolve_device(self.device)
-        x = torch.as_tensor(X, device=device)[None]
+        x = torch.tensor(X, device=device)[None]
         run = train_fc(
             x, torch.as_tensor(signs, device=device)[None].to(x), self.config(X.shape[1]), [self.seed], [self.lr]
         )
@@ -152,7 +152,7 @@ class ConvClassifier(SignOutput):
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         self.classes_, signs = as_signs(y)
         device = resolve_device(self.device)
-        x = torch.as_tensor(X, device=device)
+        x = torch.tensor(X, device=device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             made = (
@@ -188,7 +188,7 @@ class ConvClassifier(SignOutput):
 def module_outputs(module: nn.Module, X: NDArray[Any], size: int = 4096) -> Array:
     """A module's outputs of points (n, D) as float64, shape (n,), in blocks of rows."""
     parameter = next(module.parameters())
-    rows = torch.split(torch.as_tensor(X).to(parameter), size)
+    rows = torch.split(torch.tensor(X).to(parameter), size)
     return np.concatenate([module(block)[:, 0].double().cpu().numpy() for block in rows])
 
 
@@ -267,11 +267,13 @@ def fit_margin(features: Array, signs: NDArray[np.int64]) -> tuple[Array, float]
         signs: -1 and +1, both there, (n,).
     """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.svm import LinearSVC
+    from sklearn.svm import SVC
 
-    scale = np.maximum(np.abs(features).max(axis=0), np.finfo(float).tiny)
-    model = LinearSVC(C=1e4, loss="hinge", dual=True, max_iter=20_000, intercept_scaling=10.0, random_state=0)
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 1e-12 * np.abs(centre), scale, 1.0)
+    model = SVC(kernel="linear", C=1e4, max_iter=200_000)  # the limit is for labels that no plane separates
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(features / scale, signs)
-    return model.coef_[0] / scale, float(model.intercept_[0])
+        model.fit((features - centre) / scale, signs)
+    weight = model.coef_[0] / scale
+    return weight, float(model.intercept_[0] - weight @ centre)

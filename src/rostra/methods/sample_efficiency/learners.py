@@ -2,11 +2,13 @@
 
 __all__ = [
     "LEARNERS",
+    "Averaged",
     "ConvERMLearner",
     "ConvLearner",
     "EstimatorLearner",
     "FCLearner",
     "FunctionLearner",
+    "ImageConvLearner",
     "KernelLearner",
     "Learner",
     "Point",
@@ -27,6 +29,7 @@ from rostra.engine.runtime import resolve_device
 
 from .estimator import ConvClassifier, ConvERM
 from .kernels import interpolate, kernel_function, kernel_predictions, ridge_matrix
+from .model import ChannelNet
 from .objective import sign
 from .tasks import Task
 from .training import FCConfig, train_fc
@@ -192,6 +195,41 @@ class ConvLearner:
 
 
 @dataclass(frozen=True)
+class ImageConvLearner:
+    """Figure 1's ConvNet (:class:`.ChannelNet`) on tasks of images, with fixed settings."""
+
+    layers: int = 2
+    width: int = 10
+    activation: str = "quadratic"
+    lr: float = 0.05
+    steps: int = 1000
+    batch_size: int = 64
+
+    def guess(self, dimension: int) -> int:
+        """Sixty-four points."""
+        return 64
+
+    def measure(self, task: Task, n: int, seeds: Sequence[int]) -> list[Point]:
+        """One seed after the other."""
+        image = task.image
+        if image is None:
+            raise InputError(f"learner 'conv-net' needs images; task '{task.name}' has none (try channels or cifar10)")
+        points = []
+        for seed in seeds:
+            model = ConvClassifier(
+                module=lambda _: ChannelNet(image, self.layers, self.width, self.activation),
+                lr=self.lr,
+                steps=self.steps,
+                batch_size=self.batch_size,
+                cosine=True,
+                seed=seed,
+                device="cpu",
+            )
+            points.append(_measure_estimator(model, task, n, seed))
+        return points
+
+
+@dataclass(frozen=True)
 class EstimatorLearner:
     """A scikit-learn estimator, cloned for every training; one with ``random_state`` or ``seed`` gets the seed."""
 
@@ -256,14 +294,42 @@ def _score(task: Task, outputs: NDArray[np.float64], y: NDArray[Any]) -> float:
     return float((sign(outputs) == y).mean())
 
 
+@dataclass(frozen=True)
+class Averaged:
+    """Every seed stands for some seeds of its own, whose scores are averaged."""
+
+    learner: Learner
+    draws: int
+
+    def guess(self, dimension: int) -> int:
+        """The learner's own."""
+        return self.learner.guess(dimension)
+
+    def measure(self, task: Task, n: int, seeds: Sequence[int]) -> list[Point]:
+        """Mean scores; one failed training counts as failed."""
+        points = self.learner.measure(
+            task, n, [seed * self.draws + draw for seed in seeds for draw in range(self.draws)]
+        )
+        groups = [points[i : i + self.draws] for i in range(0, len(points), self.draws)]
+        return [
+            Point(
+                float(np.mean([point.score for point in group])),
+                float(np.mean([point.train for point in group])),
+                any(point.diverged for point in group),
+            )
+            for group in groups
+        ]
+
+
 LEARNERS: dict[str, Callable[[], Learner]] = {
     "fc": FCLearner,
     "fc-relu": lambda: FCLearner(FCConfig(activation="relu"), learning_rates=(0.1, 0.3, 1.0)),
     "fc-adam": lambda: FCLearner(FCConfig(optimizer="adam", clip_norm=None), learning_rates=(0.003, 0.01, 0.03)),
     "kernel": KernelLearner,
     "ntk": lambda: KernelLearner("ntk"),
-    "conv": ConvERMLearner,
+    "conv": lambda: Averaged(ConvERMLearner(), 20),
     "conv-gd": ConvLearner,
+    "conv-net": ImageConvLearner,
 }
 """Name -> what makes the learner."""
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .complexity import crossing, fit_exponent, measure_dimension
 from .estimator import ConvERM, module_outputs
 from .kernels import interpolate, relative_error
-from .learners import ConvERMLearner, ConvLearner, FCLearner, KernelLearner, Learner, Point
+from .learners import Averaged, ConvERMLearner, ConvLearner, FCLearner, KernelLearner, Learner
 from .model import ChannelNet, HybridNet
 from .objective import onehot_law, orthogonal_pairs_law, regression_law, traceless_dimension
 from .tasks import Task, make_task, onehot, orthogonal_pairs, texture
@@ -65,32 +65,7 @@ class StudySettings:
             made = ConvERMLearner(**options)
         else:
             made = ConvLearner(**options)
-        return made if self.draws == 1 else _Averaged(made, self.draws)
-
-
-@dataclass(frozen=True)
-class _Averaged:
-    """Every seed stands for some seeds of its own, whose scores are averaged."""
-
-    learner: Learner
-    draws: int
-
-    def guess(self, dimension: int) -> int:
-        return self.learner.guess(dimension)
-
-    def measure(self, task: Task, n: int, seeds: Sequence[int]) -> list[Point]:
-        points = self.learner.measure(
-            task, n, [seed * self.draws + draw for seed in seeds for draw in range(self.draws)]
-        )
-        groups = [points[i : i + self.draws] for i in range(0, len(points), self.draws)]
-        return [
-            Point(
-                float(np.mean([point.score for point in group])),
-                float(np.mean([point.train for point in group])),
-                any(point.diverged for point in group),
-            )
-            for group in groups
-        ]
+        return made if self.draws == 1 else Averaged(made, self.draws)
 
 
 def study_rows(
