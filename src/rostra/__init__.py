@@ -6,12 +6,17 @@ Public names are loaded when they are first used; importing ``rostra`` imports n
 __all__ = [
     "Bustle",
     "BustleTrainer",
+    "ConvClassifier",
+    "ConvERM",
     "DRNetRegressor",
+    "FCClassifier",
     "FairMetric",
     "GPSRegressor",
     "KernelDRRegressor",
+    "NTKRegressor",
     "NaiveSpline",
     "Program",
+    "QuadraticKernel",
     "SLearner",
     "SenSR",
     "SenSeI",
@@ -21,6 +26,11 @@ __all__ = [
     "TreatmentColumn",
     "VCNetRegressor",
     "__version__",
+    "check_equivariance",
+    "make_task",
+    "rotated_data_test",
+    "sample_complexity",
+    "symmetry_report",
     "synthesize",
 ]
 
@@ -30,6 +40,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rostra.methods.bustle import Bustle, BustleTrainer, Program, SynthesisFailure, synthesize
+    from rostra.methods.sample_efficiency import (
+        ConvClassifier,
+        ConvERM,
+        FCClassifier,
+        NTKRegressor,
+        QuadraticKernel,
+        check_equivariance,
+        make_task,
+        rotated_data_test,
+        sample_complexity,
+        symmetry_report,
+    )
     from rostra.methods.sensei import FairMetric, SenSeI, SenSeIClassifier, SenSR
     from rostra.methods.vcnet import (
         DRNetRegressor,
@@ -48,6 +70,16 @@ _HOMES = {
     "Program": "rostra.methods.bustle",
     "SynthesisFailure": "rostra.methods.bustle",
     "synthesize": "rostra.methods.bustle",
+    "ConvClassifier": "rostra.methods.sample_efficiency",
+    "ConvERM": "rostra.methods.sample_efficiency",
+    "FCClassifier": "rostra.methods.sample_efficiency",
+    "NTKRegressor": "rostra.methods.sample_efficiency",
+    "QuadraticKernel": "rostra.methods.sample_efficiency",
+    "check_equivariance": "rostra.methods.sample_efficiency",
+    "make_task": "rostra.methods.sample_efficiency",
+    "rotated_data_test": "rostra.methods.sample_efficiency",
+    "sample_complexity": "rostra.methods.sample_efficiency",
+    "symmetry_report": "rostra.methods.sample_efficiency",
     "FairMetric": "rostra.methods.sensei",
     "SenSR": "rostra.methods.sensei",
     "SenSeI": "rostra.methods.sensei",

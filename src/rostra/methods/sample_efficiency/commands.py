@@ -72,10 +72,10 @@ def curves(
     studies = [SampleComplexity.of(task, name, target, pd.DataFrame(found)) for name, found in rows.items()]
     lines = [f"{'learner':12s} {'D':>5s} {'n':>8s} {'score':>7s} {'train':>7s}  failed trainings"]
     for study in studies:
-        for (dimension, size), part in study.curves.groupby(["D", "n"]):
+        for (dimension, count), part in study.curves.groupby(["D", "n"]):
             mean = part[["score", "train"]].mean()
             lines.append(
-                f"{study.learner:12s} {dimension!s:>5s} {size!s:>8s} {mean['score']:7.3f} {mean['train']:7.3f}  "
+                f"{study.learner:12s} {dimension!s:>5s} {count!s:>8s} {mean['score']:7.3f} {mean['train']:7.3f}  "
                 f"{part['diverged'].sum()}"
             )
     if out is not None:

@@ -170,7 +170,10 @@ class SampleComplexity:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON holds it."""
-        named = {name: json.loads(getattr(self, name).to_json(orient="split")) for name in ("curves", "n_star")}
+        named = {
+            name: json.loads(getattr(self, name).to_json(orient="split", double_precision=15))
+            for name in ("curves", "n_star")
+        }
         return {**asdict(self), **named}
 
     def save(self, path: Path | str) -> None:
