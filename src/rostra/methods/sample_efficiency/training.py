@@ -192,11 +192,9 @@ def _gradient_function(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The gradient of every copy's mean loss, (copies, parameters), as a function of rows and labels."""
     if len(ensemble.hidden) == 1 and not len(ensemble.biases) and config.activation in ("quadratic", "relu"):
-        width, dimension = ensemble.hidden[0], ensemble.dimension
 
         def by_hand(x: Tensor, y: Tensor) -> Tensor:
-            # with few rows, making the matrix of a quadratic net costs more than it saves
-            by_matrix = config.activation == "quadratic" and (x.shape[1] + width) * dimension < x.shape[1] * width
+            by_matrix = config.activation == "quadratic" and _matrix_pays(x.shape[1], ensemble)
             return (_matrix_gradient if by_matrix else _activation_gradient)(ensemble, config, x, y)
 
         return by_hand
@@ -205,6 +203,12 @@ def _gradient_function(
         return flat.gradient(_loss(ensemble(x), y, config).mean(-1).sum())
 
     return by_autograd
+
+
+def _matrix_pays(n: int, ensemble: FCEnsemble) -> bool:
+    """Whether a quadratic net's D x D matrix costs less to make and use on n rows than its activations."""
+    width, dimension = ensemble.hidden[0], ensemble.dimension
+    return (n + width) * dimension < n * width
 
 
 def _loss(outputs: Tensor, y: Tensor, config: FCConfig) -> Tensor:
@@ -281,6 +285,7 @@ def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: T
 def outputs(ensemble: FCEnsemble, x: Tensor) -> Tensor:
     """Outputs (L, S, n), in blocks of rows; a two-layer quadratic net by its matrix."""
     quadratic = len(ensemble.hidden) == 1 and not len(ensemble.biases) and ensemble.activation == "quadratic"
+    quadratic = quadratic and _matrix_pays(x.shape[1], ensemble)
     matrices = _matrices(ensemble) if quadratic else None
     widest = x.shape[2] if quadratic else max(ensemble.hidden)
     size = max(64, BLOCK_NUMBERS // (ensemble.copies[0] * ensemble.copies[1] * widest))
