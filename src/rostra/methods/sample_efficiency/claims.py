@@ -626,7 +626,7 @@ CLAIMS: tuple[Claim, ...] = (
                 Threshold(arm, metric="error_half", bound=0.25)
                 for arm in ("fc_linear", "fc_tanh", "fc_relu", "fc_adam")
             ),
-            Threshold("conv", metric="error_half", bound=0.01, lower_is_better=True),
+            Law("conv", metric="error_half", value=0.0, tolerance=0.01),
         ),
         run=one_hot,
         note="A ReLU net is not odd, and errs more: an axis seen with one sign says little about the other. Adam is "

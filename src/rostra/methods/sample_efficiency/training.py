@@ -192,10 +192,16 @@ def _gradient_function(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The gradient of every copy's mean loss, (copies, parameters), as a function of rows and labels."""
     if len(ensemble.hidden) == 1 and not len(ensemble.biases) and config.activation in ("quadratic", "relu"):
+        transposed: list[Tensor] = []
 
         def by_hand(x: Tensor, y: Tensor) -> Tensor:
-            by_matrix = config.activation == "quadratic" and _matrix_pays(x.shape[1], ensemble)
-            return (_matrix_gradient if by_matrix else _activation_gradient)(ensemble, config, x, y)
+            if config.activation != "quadratic" or not _matrix_pays(x.shape[1], ensemble):
+                return _activation_gradient(ensemble, config, x, y)
+            if config.batch_size is None:  # the same rows in every step
+                if not transposed:
+                    transposed.append(x.mT.contiguous())
+                return _matrix_gradient(ensemble, config, transposed[0], y)
+            return _matrix_gradient(ensemble, config, x.mT.contiguous(), y)
 
         return by_hand
 
@@ -241,17 +247,22 @@ def _matrices(ensemble: FCEnsemble) -> Tensor:
     return matrices.permute(0, 2, 1, 3).flatten(2)
 
 
-def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: Tensor) -> Tensor:
-    sets, n, dimension = x.shape
+def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, columns: Tensor, y: Tensor) -> Tensor:
+    """Without activations; columns: the rows' transpose (S, D, n), along which every operation runs."""
+    sets, dimension, n = columns.shape
     count = ensemble.copies[0]
-    matrices = _matrices(ensemble)
-    moments = x.new_zeros(sets, count * dimension, dimension)
-    size = max(64, BLOCK_NUMBERS // (sets * count * dimension))
-    for start in range(0, n, size):
-        rows, labels = x[:, start : start + size], y[:, start : start + size, None]
-        slopes = _slope(objective.quadratic_form(rows, matrices), labels, config)
-        weighted = (slopes[..., None] * rows[:, :, None]).flatten(2)
-        moments.baddbmm_(weighted.mT, rows)
+    matrices = _matrices(ensemble).mT
+    moments = columns.new_zeros(sets, count * dimension, dimension)
+    together = max(1, 4 * BLOCK_NUMBERS // (n * count * dimension))
+    size = max(64, 4 * BLOCK_NUMBERS // (together * count * dimension))
+    for first in range(0, sets, together):
+        block = slice(first, first + together)
+        for start in range(0, n, size):
+            rows, labels = columns[block, :, start : start + size], y[block, None, start : start + size]
+            products = torch.bmm(matrices[block], rows).view(len(rows), count, dimension, -1)
+            fitted = products.mul_(rows[:, None]).sum(2)
+            weighted = torch.mul(_slope(fitted, labels, config)[:, :, None], rows[:, None], out=products)
+            moments[block].baddbmm_(weighted.flatten(1, 2), rows.mT)
     moments = moments.view(sets, count, dimension, dimension) / n
     return _flattened(*objective.quadratic_gradient(moments, *_by_set(ensemble)))
 
