@@ -198,3 +198,26 @@ def test_draws_have_the_standard_deviation_that_was_asked_for():
     draws = seeded_normal(range(50), (1000,), 0.2, stream=0)
     assert draws.mean().abs() < 0.005
     assert draws.std().item() == pytest.approx(0.2, rel=0.02)
+
+
+def test_any_elementwise_optimiser_steps_copies_at_their_own_rates():
+    """Groups of blocks of copies: each block is what the optimiser makes of it alone."""
+    module = BatchedLinear(4, 3, 2)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    flat = FlatParameters(module)
+    start, gradient = flat.values.clone(), torch.randn_like(flat.values)
+    optimiser = torch.optim.Adam(flat.groups([0.1, 0.01]))
+    for _ in range(3):
+        for group, block in zip(optimiser.param_groups, gradient.chunk(2), strict=True):
+            group["params"][0].grad = block.clone()
+        optimiser.step()
+    for rows, rate in ((slice(0, 2), 0.1), (slice(2, 4), 0.01)):
+        alone = start[rows].clone().requires_grad_()
+        reference = torch.optim.Adam([alone], lr=rate)
+        for _ in range(3):
+            alone.grad = gradient[rows].clone()
+            reference.step()
+        assert torch.equal(flat.values[rows], alone.detach())
+    assert module.weight.data_ptr() == flat.values.data_ptr()

@@ -133,7 +133,8 @@ class PooledConv(nn.Module):
         if not 1 <= taps <= dimension:
             raise InputError(f"taps must be 1 to D = {dimension}, got {taps}")
         self.blocks, self.squared = blocks, squared
-        self.filter = nn.Parameter(torch.randn(taps) / taps**0.5)
+        drawn = torch.randn(taps)
+        self.filter = nn.Parameter(drawn / drawn.norm())  # near 0 its gradient vanishes, and it would not learn
         self.weight = nn.Parameter(torch.zeros(blocks))
         self.bias = nn.Parameter(torch.zeros(()))
 
