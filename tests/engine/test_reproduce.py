@@ -1,6 +1,7 @@
 """From claims to evidence: what is run, what is run again, what is found."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -337,6 +338,15 @@ def test_rows_that_cannot_be_used_cost_their_own_trial_only(tmp_path, what):
     assert found["troubled"]["verdict"] == "inconclusive"
     assert found["troubled"]["missing_seeds"] == {"good": 1}
     assert [attempt["seeds"] for attempt in failures(tmp_path)] == [[2], [2]]
+
+
+def test_no_worker_is_left_when_a_claim_is_wrong(tmp_path):
+    """A comparison of a metric that no row has: the error comes out, and nothing keeps the process from ending."""
+    claim = toy.make_claim(comparisons=(Superiority("good", over="bad", metric="no_such_metric"),))
+    with pytest.raises(KeyError, match="no_such_metric") as caught:
+        run(tmp_path, claim, executor="local", workers=2)
+    assert caught.tb is not None  # its frames still hold the executor
+    assert multiprocessing.active_children() == []
 
 
 def test_a_claim_is_written_as_soon_as_its_rows_are_there(tmp_path):

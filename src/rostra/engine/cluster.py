@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -45,7 +45,7 @@ def run_ray(
     on_failure: Callable[[Trial, str], None],
     *,
     address: str | None = None,
-) -> Iterator[tuple[Trial, Outcome]]:
+) -> Generator[tuple[Trial, Outcome]]:
     """Run trials on a Ray cluster; yields each with its outcome as it ends.
 
     A trial gets as many cores as it has threads, and one GPU if its device is "cuda" ("auto": if

@@ -2,10 +2,11 @@
 
 __all__ = ["EXECUTORS", "load_evidence", "reproduce", "shipped_evidence"]
 
+import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from .stats import Comparison, Judgement, estimate, judge
 from .trials import Outcome, Trial, run_local
 
 SCHEMA_VERSION = 1
-EXECUTORS: dict[str, Callable[..., Iterator[tuple[Trial, Outcome]]]] = {"local": run_local, "ray": run_ray}
+EXECUTORS: dict[str, Callable[..., Generator[tuple[Trial, Outcome]]]] = {"local": run_local, "ray": run_ray}
 """Name -> executor."""
 
 FIELDS = {  # of an evidence document
@@ -168,7 +169,7 @@ def _plan_trials(
 
 def _execute(
     trials: Mapping[tuple[str, ...], Trial],
-    executor: Callable[..., Iterator[tuple[Trial, Outcome]]],
+    executor: Callable[..., Generator[tuple[Trial, Outcome]]],
     workers: int | None,
     store: ResultStore,
     pending: Sequence[set[str]],
@@ -186,17 +187,18 @@ def _execute(
 
     for threads in sorted({trial.threads for trial in trials.values()}):
         group = [trial for trial in trials.values() if trial.threads == threads]
-        running = executor(group, workers, on_failure)
-        for trial, outcome in progress(running, "trials", total=len(group), metric=latest.pop):
-            keys = keys_of[id(trial)]
-            latest.append(f"{trial.method} {trial.arm}, seeds {_span(trial.seeds)}")
-            if outcome.failure is not None:
-                failed.update(keys)
-                continue
-            store.append(trial.method, _records(trial, dict(zip(trial.seeds, keys, strict=True)), outcome))
-            for waiting in pending:
-                waiting.difference_update(keys)
-            conclude()
+        # closed even if what follows raises: its workers would keep this process from ending
+        with contextlib.closing(executor(group, workers, on_failure)) as running:
+            for trial, outcome in progress(running, "trials", total=len(group), metric=latest.pop):
+                keys = keys_of[id(trial)]
+                latest.append(f"{trial.method} {trial.arm}, seeds {_span(trial.seeds)}")
+                if outcome.failure is not None:
+                    failed.update(keys)
+                    continue
+                store.append(trial.method, _records(trial, dict(zip(trial.seeds, keys, strict=True)), outcome))
+                for waiting in pending:
+                    waiting.difference_update(keys)
+                conclude()
     return failed
 
 

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -128,7 +128,7 @@ def _default_workers(trial: Trial) -> int:
 
 def run_local(
     trials: Sequence[Trial], workers: int | None, on_failure: Callable[[Trial, str], None]
-) -> Iterator[tuple[Trial, Outcome]]:
+) -> Generator[tuple[Trial, Outcome]]:
     """Run trials on this machine; yields each with its outcome as it ends.
 
     Every worker computes with the cores that its trial asks for. A trial that raises or whose

@@ -35,7 +35,7 @@ def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, monkey
             weight.add_(torch.randn_like(weight) * 0.1)  # copies of a set differ
     flat = FlatParameters(ensemble)
     outputs = ensemble(x)
-    expected = flat.gradient(training._loss(outputs, y, config).mean(-1).sum())
+    expected = flat.gradient(training._loss(outputs, y, loss).mean(-1).sum())
     for numbers in (2**17, 2**8):
         monkeypatch.setattr(training, "BLOCK_NUMBERS", numbers)
         assert torch.allclose(training._activation_gradient(ensemble, config, x, y), expected, atol=1e-12)

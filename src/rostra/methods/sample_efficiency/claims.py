@@ -454,7 +454,7 @@ CLAIMS: tuple[Claim, ...] = (
         note="The paper shows plots, no numbers, and gives neither learning rates nor widths of all nets. Images are "
         "pooled to 3 x 8 x 8, with one point at full size; channels are standardised. Hidden layers are as wide as "
         "the input. "
-        f"{_ORACLE} (Two learning rates short of it, the hybrid counts as a ConvNet.)",
+        f"{_ORACLE} The hybrid has the best of three learning rates, too.",
         figure=draw_channels,
     ),
     Claim(

@@ -97,7 +97,7 @@ def exponent(
     out: Annotated[Path, typer.Option(help="Folder for tables and pictures; a run that was stopped goes on.")] = Path(
         "exponent"
     ),
-    seed: Annotated[int, typer.Option(help="Changes nothing: seeds 0, 1, ... are used.")] = 0,
+    seed: Seed = 0,
     device: Device = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores of each process.")] = 1,
     quiet: Quiet = False,
@@ -117,6 +117,7 @@ def exponent(
 
     from .complexity import sample_complexity
     from .learners import as_learner
+    from .tasks import TASKS
 
     dimensions = _numbers(d or DIMENSIONS.get(task, "8,12,16,24,32"), "--d")
     names = list_option(learner)
@@ -126,20 +127,19 @@ def exponent(
         make(D)
     _check_out(out)
     studies = []
-    count = min(workers or cores(), len(dimensions))
-    by_name = make.__name__ == "make_named"
+    count = workers or cores()
     with ProcessPoolExecutor(count, get_context("spawn"), initializer=set_threads, initargs=(threads,)) as pool:
         for name in names:
-            own = ":" in name or not by_name  # what a user's file holds, and images, other processes lack
+            here = ":" in name or task not in TASKS  # what a user's file holds, and images, other processes lack
             studies.append(
                 sample_complexity(
-                    task if by_name else make,
+                    make if here else task,
                     chosen[name],
                     dimensions,
                     target=target,
-                    seeds=seeds,
+                    seeds=range(seed, seed + seeds),
                     n_max=n_max,
-                    executor=None if own or count == 1 else pool,
+                    executor=None if here or count == 1 else pool,
                     resume=out / f"{_file_name(name)}.trainings.jsonl",
                     name=name,
                 )
@@ -307,7 +307,9 @@ def _numbers(text: str, option: str) -> list[int]:
 
 
 def _task_maker(task: str) -> Any:
-    """A function of D; ``make_named`` for tasks that other processes can make as well."""
+    """A function of D."""
+    import functools
+
     from .tasks import TASKS, make_task
 
     if task == "cifar10":
@@ -326,11 +328,7 @@ def _task_maker(task: str) -> Any:
         return make_cifar
     if task not in TASKS:
         raise InputError(f"there is no task '{task}'; there are: {', '.join([*TASKS, 'cifar10'])}")
-
-    def make_named(D: int) -> Any:
-        return make_task(task, D)
-
-    return make_named
+    return functools.partial(make_task, task)
 
 
 def _learner(name: str, device: str | None) -> Any:

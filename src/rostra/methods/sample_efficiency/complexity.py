@@ -10,10 +10,12 @@ __all__ = [
     "sample_complexity",
 ]
 
+import functools
 import json
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -41,6 +43,8 @@ LEVEL = 0.95
 RESAMPLES = 500
 LACK_OF_FIT = 0.05
 """Error of log n* that no number of seeds removes: the grid, and the law's being asymptotic."""
+JOB_NUMBERS = 2**16
+"""Training points times D of a job in a pool; a training that has more is a job of its own."""
 MAKE = Callable[[int], Task]
 
 
@@ -279,30 +283,29 @@ def _record(task: Task, n: int, seed: int, point: Point) -> dict[str, Any]:
     return {"D": task.dimension, "n": n, "seed": seed, **asdict(point)}
 
 
-def _measured_list(*arguments: Any) -> list[dict[str, Any]]:
-    """All trainings of a dimension; a name that a pool of processes can import."""
-    make, *rest = arguments
-    return list(measure_dimension(make(), *rest))
+def _measure(make: Callable[[], Task], learner: Learner, n: int, seeds: Sequence[int]) -> list[Point]:
+    """What a pool runs."""
+    return learner.measure(make(), n, seeds)
 
 
 @dataclass(frozen=True)
-class _Named:
-    """A task by name, which another process can make."""
+class _Pooled:
+    """A learner whose trainings a pool runs, some seeds a job: large ones are spread, small ones stay a batch."""
 
-    name: str
-    dimension: int
+    learner: Learner
+    make: Callable[[], Task]
+    executor: Executor
 
-    def __call__(self) -> Task:
-        return make_task(self.name, self.dimension)
+    def guess(self, dimension: int) -> int:
+        return self.learner.guess(dimension)
 
-
-@dataclass(frozen=True)
-class _Made:
-    make: MAKE
-    dimension: int
-
-    def __call__(self) -> Task:
-        return self.make(self.dimension)
+    def measure(self, task: Task, n: int, seeds: Sequence[int]) -> list[Point]:
+        size = max(1, JOB_NUMBERS // (n * task.dimension))
+        jobs = [
+            self.executor.submit(_measure, self.make, self.learner, n, seeds[i : i + size])
+            for i in range(0, len(seeds), size)
+        ]
+        return [point for job in jobs for point in job.result()]
 
 
 def sample_complexity(
@@ -311,7 +314,7 @@ def sample_complexity(
     Ds: Sequence[int],
     *,
     target: float | None = None,
-    seeds: int = 10,
+    seeds: int | Sequence[int] = 10,
     n_min: int = 2,
     n_max: int = 65_536,
     executor: Executor | None = None,
@@ -326,9 +329,10 @@ def sample_complexity(
             object with ``guess`` and ``measure``.
         Ds: dimensions; an exponent wants at least 4 over a factor of 4 or more.
         target: accuracy, or 1 - relative error in regression; None takes the task's own (:data:`TARGETS`).
-        seeds: number of seeds.
+        seeds: number of seeds, or the seeds.
         n_min, n_max: sizes to look at; a target that n_max does not reach leaves n* censored.
-        executor: runs the dimensions, such as a ``ProcessPoolExecutor``; None runs them here, one by one.
+        executor: runs the trainings, such as a ``ProcessPoolExecutor`` (task and learner must then be picklable); None
+            runs them here, one dimension after another.
         resume: file of trainings (JSON lines) that is added to, and not run again.
         name: of the learner in plots and files.
 
@@ -337,9 +341,13 @@ def sample_complexity(
     """
     named = learner if isinstance(learner, str) else getattr(learner, "__name__", type(learner).__name__)
     chosen, label = as_learner(learner), name or named
-    if seeds < 1 or not Ds:
-        raise InputError(f"a study needs at least one seed and one D, got {seeds} seeds and {len(Ds)} values of D")
-    makers = {D: _Named(task, D) if isinstance(task, str) else _Made(task, D) for D in sorted(set(Ds))}
+    numbers = range(seeds) if isinstance(seeds, int) else seeds
+    if not numbers or not Ds:
+        raise InputError(
+            f"a study needs at least one seed and one D, got {len(numbers)} seeds and {len(Ds)} values of D"
+        )
+    make: MAKE = functools.partial(make_task, task) if isinstance(task, str) else task
+    makers = {D: functools.partial(make, D) for D in sorted(set(Ds))}
     task_name = next(made().name for made in makers.values())  # and every D is checked before any work
     for made in makers.values():
         made()
@@ -351,18 +359,22 @@ def sample_complexity(
             stacklevel=2,
         )
     store = _Store(resume, {"task": task_name, "learner": label, "target": goal})
+
+    def study(D: int) -> list[dict[str, Any]]:
+        run = chosen if executor is None else _Pooled(chosen, makers[D], executor)
+        found = measure_dimension(makers[D](), run, goal, numbers, n_min, n_max, store.of(D))
+        return [store.kept(record) for record in found]
+
     records: list[dict[str, Any]] = []
-    work = {D: (makers[D], chosen, goal, range(seeds), n_min, n_max, store.of(D)) for D in sorted(makers, reverse=True)}
-    with progress_bar("dimensions", len(work)) as advance:
-        if executor is None:
-            for D in sorted(work):
-                records += (store.kept(record) for record in measure_dimension(makers[D](), *work[D][1:]))
-                advance(1, f"D = {D}")
-        else:
-            running = {D: executor.submit(_measured_list, *arguments) for D, arguments in work.items()}
-            for D in sorted(running):
-                records += [store.kept(record) for record in running[D].result()]
-                advance(1, f"D = {D}")
+    # the searches only wait for the pool, each for its own dimension, largest first; without a pool one after another
+    with (
+        progress_bar("dimensions", len(makers)) as advance,
+        ThreadPoolExecutor(1 if executor is None else len(makers)) as searches,
+    ):
+        running = {searches.submit(study, D): D for D in sorted(makers, reverse=executor is not None)}
+        for done in as_completed(running):
+            records += done.result()
+            advance(1, f"D = {running[done]}")
     found = SampleComplexity.of(task_name, label, goal, pd.DataFrame(records))
     _warn_of(found)
     return found
@@ -388,6 +400,8 @@ class _Store:
     def __init__(self, path: Path | str | None, study: dict[str, Any]) -> None:
         self.path = None if path is None else Path(path)
         self.rows: list[dict[str, Any]] = []
+        self.held: set[tuple[int, int, int]] = set()
+        self.lock = threading.Lock()
         if self.path is None:
             return
         if self.path.exists():
@@ -397,6 +411,7 @@ class _Store:
             if held and held[0] != study:
                 raise InputError(f"'{self.path}' holds another study, {held[0]}; this one is {study}")
             self.rows = held[1:]
+            self.held = {(row["D"], row["n"], row["seed"]) for row in self.rows}
             if len(whole) < len(lines):
                 self.path.write_text("".join(whole))
             if held:
@@ -408,8 +423,11 @@ class _Store:
         return [row for row in self.rows if row["D"] == dimension]
 
     def kept(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Add a record to the file, unless it holds it."""
-        if self.path is not None and record not in self.rows:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(record) + "\n")
+        """Add a record to the file, unless it holds it; from any thread."""
+        key = (record["D"], record["n"], record["seed"])
+        with self.lock:
+            if self.path is not None and key not in self.held:
+                self.held.add(key)
+                with open(self.path, "a") as file:
+                    file.write(json.dumps(record) + "\n")
         return record

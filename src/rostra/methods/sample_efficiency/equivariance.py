@@ -366,9 +366,7 @@ def _same_law(first: Array, second: Array, rng: np.random.Generator) -> float:
     distances = cdist(both, both)
     if not distances.any():
         return 1.0
-    side = np.repeat([1.0, -1.0], [len(first), len(second)]) / np.repeat(
-        [len(first), len(second)], [len(first), len(second)]
-    )
+    side = np.concatenate([np.full(len(first), 1 / len(first)), np.full(len(second), -1 / len(second))])
     weights = np.stack([side, *(rng.permutation(side) for _ in range(PERMUTATIONS))])
     energies = -np.einsum("pi,ij,pj->p", weights, distances, weights, optimize=True)
     return float((1 + (energies[1:] >= energies[0] * (1 - 1e-9)).sum()) / (1 + PERMUTATIONS))

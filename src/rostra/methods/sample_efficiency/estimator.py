@@ -114,7 +114,7 @@ class ConvClassifier(SignOutput):
         lr, steps, batch_size, optimizer, weight_decay, clip_norm, cosine, seed: of the training.
         device: torch device; None takes CUDA where there is one.
 
-    After ``fit``: ``module_``; ``train_accuracy_``.
+    After ``fit``: ``module_``; ``train_accuracy_``; ``diverged_``, whether the last loss was not finite.
     """
 
     def __init__(
@@ -175,7 +175,8 @@ class ConvClassifier(SignOutput):
             clip_norm=self.clip_norm,
             cosine=self.cosine,
         )
-        if not np.isfinite(loss):
+        self.diverged_ = not np.isfinite(loss)
+        if self.diverged_:
             warnings.warn(f"training diverged at lr={self.lr}; the net is useless, lower lr", stacklevel=2)
         self.train_accuracy_ = float(np.mean((module_outputs(self.module_, X) >= 0) == (signs > 0)))
         return self

@@ -13,7 +13,9 @@ __all__ = [
     "kernel_predictions",
     "ntk",
     "polynomial",
-    "quadratic_curve",
+    "quadratic_forms",
+    "relative_error",
+    "ridge_matrix",
     "rbf",
     "traceless_features",
 ]
@@ -129,8 +131,8 @@ def interpolate(X: NDArray[Any], y: Array, *, traceless: bool = True) -> Array:
     return matrix
 
 
-def _forms(X: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    """x_i^T M x_i of every row."""
+def quadratic_forms(X: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    """x_i^T M x_i of every row: (n, D), (D, D) -> (n,)."""
     size = max(64, BLOCK_NUMBERS // X.shape[1])
     parts = [np.einsum("nd,nd->n", X[i : i + size] @ matrix, X[i : i + size]) for i in range(0, len(X), size)]
     return np.concatenate(parts)
@@ -151,7 +153,6 @@ def ridge_matrix(
     ridge: float,
     *,
     traceless: bool = True,
-    start: NDArray[Any] | None = None,
     tolerance: float | None = None,
 ) -> NDArray[Any]:
     """The symmetric matrix A that minimises sum (x_i^T A x_i - y_i)^2 + ridge ||A||^2, by conjugate gradients.
@@ -163,20 +164,19 @@ def ridge_matrix(
         X, y: points (n, D) and numbers (n,), of one type.
         ridge: above 0.
         traceless: among matrices of trace 0.
-        start: where to begin.
         tolerance: of the gradient, relative to the one at 0; None: 1e-5 in float32, 1e-11 in float64.
     """
     limit = tolerance if tolerance is not None else (1e-5 if X.dtype == np.float32 else 1e-11)
     project = _without_trace if traceless else lambda matrix: matrix
     right = project(_moments(X, y))
-    matrix = np.zeros_like(right) if start is None else start.astype(right.dtype)
+    matrix = np.zeros_like(right)
 
     def normal(m: NDArray[Any]) -> NDArray[Any]:
-        return project(_moments(X, _forms(X, m))) + np.asarray(ridge, dtype=m.dtype) * m
+        return project(_moments(X, quadratic_forms(X, m))) + np.asarray(ridge, dtype=m.dtype) * m
 
-    residual = right - normal(matrix)
-    direction, size = residual.copy(), float(np.vdot(residual, residual))
-    goal = limit**2 * float(np.vdot(right, right))
+    residual, direction = right, right.copy()
+    size = float(np.vdot(right, right))
+    goal = limit**2 * size
     for _ in range(10 * X.shape[1] ** 2):
         if size <= goal:
             break
@@ -192,17 +192,6 @@ def ridge_matrix(
 def _without_trace(matrix: NDArray[Any]) -> NDArray[Any]:
     matrix[np.diag_indices(len(matrix))] -= np.trace(matrix) / len(matrix)
     return matrix
-
-
-def quadratic_curve(
-    X: NDArray[Any], y: NDArray[Any], sizes: Sequence[int], ridge: float, *, traceless: bool = True
-) -> list[NDArray[Any]]:
-    """The ridge regression's matrix on the first n points, for every n of ``sizes``, each from the one before."""
-    found: list[NDArray[Any]] = []
-    for n in sizes:
-        start = found[-1] if found else None
-        found.append(ridge_matrix(X[:n], y[:n].astype(X.dtype), ridge, traceless=traceless, start=start))
-    return found
 
 
 def kernel_predictions(
@@ -257,7 +246,7 @@ class QuadraticKernel(SignOutput):
         return self
 
     def _outputs(self, X: NDArray[Any]) -> Array:
-        return _forms(X, self.matrix_.astype(X.dtype)).astype(np.float64)
+        return quadratic_forms(X, self.matrix_.astype(X.dtype)).astype(np.float64)
 
 
 class KernelClassifier(SignOutput):
@@ -334,19 +323,6 @@ def _dual(kernel: Kernel, X: Array, y: Array, ridge: float) -> Array:
     gram = np.asarray(kernel(X, X), dtype=np.float64)
     gram[np.diag_indices(len(X))] += ridge * max(float(np.trace(gram)) / len(X), np.finfo(float).tiny)
     return np.asarray(linalg.solve(gram, y, assume_a="pos"))
-
-
-def check_traceless_target(matrix: Array) -> None:
-    """Refuse a target that no traceless kernel can learn.
-
-    Raises:
-        InputError: if the trace is not 0.
-    """
-    if abs(np.trace(matrix)) > 1e-9 * max(1.0, float(np.abs(matrix).max())):
-        raise InputError(
-            f"the target's trace is {np.trace(matrix):.3g}; a traceless kernel never learns that part, "
-            "so use QuadraticKernel(traceless=False) or subtract the trace"
-        )
 
 
 def relative_error(target: Array, found: Array) -> float:

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
@@ -28,11 +27,11 @@ from rostra.engine.errors import InputError
 from rostra.engine.runtime import resolve_device
 
 from .estimator import ConvClassifier, ConvERM
-from .kernels import interpolate, kernel_function, kernel_predictions, ridge_matrix
+from .kernels import interpolate, kernel_function, kernel_predictions, quadratic_forms, ridge_matrix
 from .model import ChannelNet
 from .objective import sign
 from .tasks import Task
-from .training import FCConfig, train_fc
+from .training import FCConfig, train_on_sets
 
 TEST_POINTS = 10_000
 
@@ -71,17 +70,15 @@ class FCLearner:
     What it is said to need is therefore less than what anybody could reach with it.
 
     Attributes:
-        config: of the net; hidden = () takes one layer of ``width`` times D.
+        config: of the net.
         learning_rates: to choose from.
-        width: see config.
-        oracle: False takes the last step of the first learning rate.
+        width: of the one hidden layer over D, whatever ``config`` says; None takes its ``hidden``.
         device: torch device.
     """
 
     config: FCConfig = field(default_factory=FCConfig)
     learning_rates: tuple[float, ...] = (0.03, 0.1, 0.3)
     width: int | None = 4
-    oracle: bool = True
     device: str = "cpu"
 
     def guess(self, dimension: int) -> int:
@@ -90,24 +87,17 @@ class FCLearner:
 
     def measure(self, task: Task, n: int, seeds: Sequence[int]) -> list[Point]:
         """All seeds and learning rates in one batch."""
-        device = resolve_device(self.device)
         sets = [task.sample(n, seed) for seed in seeds]
         tests = [task.test_set(TEST_POINTS, seed) for seed in seeds]
-
-        def stacked(parts: Sequence[NDArray[Any]]) -> torch.Tensor:
-            return torch.as_tensor(np.stack(parts), dtype=torch.float32, device=device)
 
         config = self.config
         if self.width is not None:
             config = replace(config, hidden=(self.width * task.dimension,))
-        rates = self.learning_rates if self.oracle else self.learning_rates[:1]
-        x, y = stacked([x for x, _ in sets]), stacked([y for _, y in sets])
-        test = stacked([x for x, _ in tests]), stacked([y for _, y in tests])
-        run = train_fc(x, y, config, seeds, rates, test=test)
+        run = train_on_sets(sets, tests, config, seeds, self.learning_rates, resolve_device(self.device))
         points = []
         for s in range(len(seeds)):
             scores, train = run.test_accuracy[:, :, s], run.train_accuracy[:, :, s]
-            step, rate = np.unravel_index(scores.argmax(), scores.shape) if self.oracle else (-1, 0)
+            step, rate = np.unravel_index(scores.argmax(), scores.shape)
             points.append(Point(float(scores[step, rate]), float(train[step, rate]), bool(run.diverged[:, s].all())))
         return points
 
@@ -144,7 +134,7 @@ class KernelLearner:
                 matrix = ridge_matrix(x, y.astype(x.dtype), ridge, traceless=traceless)
             else:
                 matrix = interpolate(x, y.astype(np.float64), traceless=traceless)
-            fitted, found = (np.einsum("nd,nd->n", p @ matrix, p) for p in (x, test_x))
+            fitted, found = (quadratic_forms(p, matrix) for p in (x, test_x))
         else:
             kernel = kernel_function(self.kernel, self.depth)
             x, test_x = x.astype(np.float64), test_x.astype(np.float64)

@@ -51,7 +51,7 @@ def _curves(studies: "Sequence[SampleComplexity]", power: float) -> "Figure":
 
 
 def draw_n_star(studies: "Sequence[SampleComplexity]") -> "Figure":
-    """n* against D with intervals; open triangles are lower bounds. Dotted: slopes 0, 1 and 2."""
+    """n* against D with intervals; open triangles are lower bounds."""
     figure, axes = new_figure(7.0, 4.2)
     for number, study in enumerate(studies):
         colour, table = ACCENTS[number % len(ACCENTS)], study.n_star

@@ -10,8 +10,9 @@ __all__ = [
     "texture_erm_errors",
 ]
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,15 @@ import torch
 from numpy.typing import NDArray
 
 from .complexity import crossing, fit_exponent, measure_dimension
-from .estimator import ConvERM, module_outputs
-from .kernels import interpolate, relative_error
-from .learners import Averaged, ConvERMLearner, ConvLearner, FCLearner, KernelLearner, Learner
+from .estimator import ConvClassifier, ConvERM
+from .kernels import interpolate, quadratic_forms, relative_error
+from .learners import TEST_POINTS, Averaged, ConvERMLearner, ConvLearner, FCLearner, KernelLearner, Learner
 from .model import ChannelNet, HybridNet
 from .objective import onehot_law, orthogonal_pairs_law, regression_law, traceless_dimension
 from .tasks import Task, make_task, onehot, orthogonal_pairs, texture
-from .training import FCConfig, FCRun, train_fc, train_module
+from .training import FCConfig, outputs, train_on_sets
 
 Array = NDArray[np.float64]
-TEST_POINTS = 10_000
 
 
 # ------------------------------------------------------- n* and exponents
@@ -133,32 +133,33 @@ def channel_accuracy(
 ) -> list[dict[str, float]]:
     """Test and training accuracy of a net of figure 1 at n points, a record a seed.
 
-    Fully-connected nets have the best of their learning rates and stopping times, chosen on the test set; nets with
-    convolutions have one learning rate and their last step.
+    Nets whose first layer is fully connected have the best of their learning rates, chosen on the test set (and of
+    their stopping times, where convolutions do not follow); ConvNets have one learning rate and their last step.
     """
     sets = [task.sample(n, seed) for seed in seeds]
     tests = [task.test_set(TEST_POINTS, seed) for seed in seeds]
     if net.startswith("fc"):
         return _fc_accuracy(task, net, sets, tests, seeds, settings, device)
+    tuned = net == "hybrid"
     found = []
-    for (x, y), (test_x, test_y), seed in zip(sets, tests, seeds, strict=True):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = _channel_net(task, net).to(device)
-        loss = train_module(
-            module,
-            torch.as_tensor(x, device=device),
-            torch.as_tensor(y, device=device, dtype=torch.float32),
-            lr=settings["conv_lr"],
-            steps=settings["conv_steps"],
-            batch_size=settings["batch_size"],
-            seed=seed,
-        )
-        accuracy, train = (
-            float(((module_outputs(module, points, 1024) >= 0) == (labels > 0)).mean())
-            for points, labels in ((test_x, test_y), (x, y))
-        )
-        found.append({"accuracy": accuracy, "train": train, "diverged": float(not np.isfinite(loss))})
+    for own, test, seed in zip(sets, tests, seeds, strict=True):
+        records = []
+        for lr in settings["fc_learning_rates"] if tuned else [settings["conv_lr"]]:
+            model = ConvClassifier(
+                module=lambda _: _channel_net(task, net),
+                lr=lr,
+                steps=settings["fc_steps" if tuned else "conv_steps"],
+                batch_size=settings["batch_size"],
+                cosine=True,
+                seed=seed,
+                device=device,
+            )
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "training diverged")
+                model.fit(*own)
+            record = {"accuracy": float(model.score(*test)), "train": model.train_accuracy_}
+            records.append(record | {"diverged": float(model.diverged_)})
+        found.append(max(records, key=lambda record: record["accuracy"]))
     return found
 
 
@@ -190,7 +191,7 @@ def _fc_accuracy(
         batch_size=settings["batch_size"],
         cosine=True,
     )
-    run = _run_fc(config, sets, tests, seeds, settings["fc_learning_rates"], device)
+    run = train_on_sets(sets, tests, config, seeds, settings["fc_learning_rates"], device)
     best = run.test_accuracy.max(axis=(0, 1))
     return [
         {
@@ -200,22 +201,6 @@ def _fc_accuracy(
         }
         for s in range(len(seeds))
     ]
-
-
-def _run_fc(
-    config: FCConfig,
-    sets: Sequence[tuple[Any, Any]],
-    tests: Sequence[tuple[Any, Any]],
-    seeds: Sequence[int],
-    learning_rates: Sequence[float],
-    device: str,
-) -> FCRun:
-    def stacked(parts: Sequence[Any]) -> torch.Tensor:
-        return torch.as_tensor(np.stack(parts), dtype=torch.float32, device=device)
-
-    x, y = (stacked([part[i] for part in sets]) for i in (0, 1))
-    test = (stacked([part[0] for part in tests]), stacked([part[1] for part in tests]))
-    return train_fc(x, y, config, seeds, learning_rates, test=test)
 
 
 # ------------------------------------------------------- exact laws
@@ -242,7 +227,7 @@ def regression_errors(
     for _ in range(draws):
         matrix = _target_matrix(dimension, target, rng)
         x = rng.standard_normal((max(sizes.values()), dimension))
-        y = np.einsum("nd,nd->n", x @ matrix, x)
+        y = quadratic_forms(x, matrix)
         for fraction, n in sizes.items():
             errors[fraction].append(relative_error(matrix, interpolate(x[:n], y[:n])))
     return {fraction: float(np.mean(values)) for fraction, values in errors.items()}
@@ -311,9 +296,7 @@ def _right_answers(
             np.asarray(model.fit(x.astype(np.float64), y).predict(test_x.astype(np.float64)) == test_y)
             for model, (x, y), (test_x, test_y) in zip(models, sets, tests, strict=True)
         ]
-    from .training import outputs
-
-    run = _run_fc(replace(config, checkpoints=1), sets, tests, seeds, [lr], device)
+    run = train_on_sets(sets, tests, config, seeds, [lr], device)
     test = torch.as_tensor(np.stack([x for x, _ in tests]), dtype=torch.float32, device=device)
     found = outputs(run.ensemble, test)[0].cpu().numpy() >= 0
     return [own == (y > 0) for own, (_, y) in zip(found, tests, strict=True)]

@@ -5,9 +5,9 @@ gradients: a quadratic one never forms its activations, a ReLU one goes through 
 cache. Everything else takes autograd on the same batch.
 """
 
-__all__ = ["OPTIMIZERS", "FCConfig", "FCRun", "train_fc", "train_module"]
+__all__ = ["OPTIMIZERS", "FCConfig", "FCRun", "outputs", "train_fc", "train_module", "train_on_sets"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,7 +139,7 @@ def train_fc(
     make = OPTIMIZERS[config.optimizer] if isinstance(config.optimizer, str) else config.optimizer
     optimizer = make(flat.groups(learning_rates))
     gradient_of = _gradient_function(ensemble, flat, config)
-    batches = None if config.batch_size is None or config.batch_size >= n else _batches(seeds, n, config)
+    batches = None if config.batch_size is None or config.batch_size >= n else _batches(seeds, n, config.batch_size)
     due = {round((i + 1) * config.steps / config.checkpoints) for i in range(config.checkpoints)}
     measures = _Measures(ensemble, config, x, y, test)
     for step in range(1, config.steps + 1):
@@ -160,6 +160,23 @@ def train_fc(
     return measures.run()
 
 
+def train_on_sets(
+    sets: Sequence[tuple[Any, Any]],
+    tests: Sequence[tuple[Any, Any]],
+    config: FCConfig,
+    seeds: Sequence[int],
+    learning_rates: Sequence[float],
+    device: torch.device | str = "cpu",
+) -> FCRun:
+    """:func:`train_fc` in single precision on arrays, (points, labels) of each data set and of its test set."""
+
+    def stacked(parts: Sequence[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
+        x, y = (np.stack(part) for part in zip(*parts, strict=True))
+        return tuple(torch.as_tensor(part, dtype=torch.float32, device=device) for part in (x, y))  # type: ignore[return-value]
+
+    return train_fc(*stacked(sets), config, seeds, learning_rates, test=stacked(tests))
+
+
 def _regularise(gradient: Tensor, values: Tensor, config: FCConfig) -> None:
     """Clip each net's gradient by its norm, then add weight decay and the sign of l1, in place."""
     if config.clip_norm is not None:
@@ -171,10 +188,9 @@ def _regularise(gradient: Tensor, values: Tensor, config: FCConfig) -> None:
         gradient.add_(values.sign(), alpha=config.l1)
 
 
-def _batches(seeds: Sequence[int], n: int, config: FCConfig) -> Any:
+def _batches(seeds: Sequence[int], n: int, size: int) -> Iterator[Tensor]:
     """Endless minibatches (S, batch) of row numbers, each data set in its seed's order, shuffled every epoch."""
     generators = [seeded_generator(seed, BATCH_STREAM) for seed in seeds]
-    size = config.batch_size or n
     while True:
         orders = torch.stack([torch.randperm(n, generator=generator) for generator in generators])
         for start in range(0, n - size + 1, size):
@@ -206,7 +222,7 @@ def _gradient_function(
         return by_hand
 
     def by_autograd(x: Tensor, y: Tensor) -> Tensor:
-        return flat.gradient(_loss(ensemble(x), y, config).mean(-1).sum())
+        return flat.gradient(_loss(ensemble(x), y, config.loss).mean(-1).sum())
 
     return by_autograd
 
@@ -217,12 +233,12 @@ def _matrix_pays(n: int, ensemble: FCEnsemble) -> bool:
     return (n + width) * dimension < n * width
 
 
-def _loss(outputs: Tensor, y: Tensor, config: FCConfig) -> Tensor:
-    return objective.logistic_loss(outputs, y) if config.loss == "logistic" else (outputs - y).square()
+def _loss(outputs: Tensor, y: Tensor, loss: str) -> Tensor:
+    return objective.logistic_loss(outputs, y) if loss == "logistic" else (outputs - y).square()
 
 
-def _slope(outputs: Tensor, y: Tensor, config: FCConfig) -> Tensor:
-    return objective.logistic_slope(outputs, y) if config.loss == "logistic" else 2 * (outputs - y)
+def _slope(outputs: Tensor, y: Tensor, loss: str) -> Tensor:
+    return objective.logistic_slope(outputs, y) if loss == "logistic" else 2 * (outputs - y)
 
 
 def _by_set(ensemble: FCEnsemble) -> tuple[Tensor, Tensor]:
@@ -261,7 +277,7 @@ def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, columns: Tensor, y:
             rows, labels = columns[block, :, start : start + size], y[block, None, start : start + size]
             products = torch.bmm(matrices[block], rows).view(len(rows), count, dimension, -1)
             fitted = products.mul_(rows[:, None]).sum(2)
-            weighted = torch.mul(_slope(fitted, labels, config)[:, :, None], rows[:, None], out=products)
+            weighted = torch.mul(_slope(fitted, labels, config.loss)[:, :, None], rows[:, None], out=products)
             moments[block].baddbmm_(weighted.flatten(1, 2), rows.mT)
     moments = moments.view(sets, count, dimension, dimension) / n
     return _flattened(*objective.quadratic_gradient(moments, *_by_set(ensemble)))
@@ -285,7 +301,7 @@ def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: T
             hidden = torch.bmm(rows, weight[block].mT)
             active = hidden.relu_() if relu else hidden.square()
             fitted = torch.bmm(active, output_weight[block, :, None])[..., 0]
-            slopes = _slope(fitted, own_y[:, start : start + size], config)
+            slopes = _slope(fitted, own_y[:, start : start + size], config.loss)
             derivative = hidden.sign_() if relu else hidden.mul_(2.0)
             moments[block].baddbmm_(derivative.mT, rows * slopes[..., None])
     by_weight, by_output = objective.activation_gradient(moments / n, weight, output_weight, degree=1 if relu else 2)
@@ -326,7 +342,7 @@ class _Measures:
     def take(self, step: int) -> str:
         """Measure at a step; returns a short text for the progress display."""
         fitted = outputs(self.ensemble, self.x)
-        loss = _loss(fitted, self.y, self.config).mean(-1)
+        loss = _loss(fitted, self.y, self.config.loss).mean(-1)
         now = [_accuracy(fitted, self.y), loss.double().cpu().numpy()]
         now.append(_accuracy(outputs(self.ensemble, self.test[0]), self.test[1]) if self.test else now[0] * np.nan)
         found = np.stack(now)
@@ -374,17 +390,15 @@ def train_module(
         lr, steps, batch_size, optimizer, weight_decay, clip_norm, cosine, loss: as in :class:`FCConfig`.
         seed: of the order of minibatches.
     """
-    config = FCConfig(steps=steps, batch_size=batch_size, loss=loss, checkpoints=1)
-    batches = _batches([seed], len(x), config)
+    batches = None if batch_size is None or batch_size >= len(x) else _batches([seed], len(x), batch_size)
     module.train()
     optimiser = OPTIMIZERS[optimizer]([{"params": list(module.parameters()), "lr": lr, "weight_decay": weight_decay}])
     value = torch.zeros(())
-    full = batch_size is None or batch_size >= len(x)
     for step in range(steps):
         if cosine:
             optimiser.param_groups[0]["lr"] = lr * 0.5 * (1 + np.cos(np.pi * step / steps))
-        rows = slice(None) if full else next(batches)[0]
-        value = _loss(module(x[rows])[:, 0], y[rows], config).mean()
+        rows = slice(None) if batches is None else next(batches)[0]
+        value = _loss(module(x[rows])[:, 0], y[rows], loss).mean()
         optimiser.zero_grad()
         torch.autograd.backward(value)
         if clip_norm is not None:
