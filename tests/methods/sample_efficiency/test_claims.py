@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rostra.engine.claims import Context
+from rostra.engine.errors import InputError
 from rostra.methods.sample_efficiency.claims import CLAIMS, regression
-from rostra.methods.sample_efficiency.data import DATASETS, _from_archive, cifar_task
+from rostra.methods.sample_efficiency.data import DATASETS, cifar_task
 from rostra.methods.sample_efficiency.objective import onehot_law, orthogonal_pairs_law
 from rostra.methods.sample_efficiency.protocol import onehot_errors, pairs_errors
 from rostra.methods.sample_efficiency.training import FCConfig
@@ -66,17 +67,6 @@ def test_cifar_labels_are_nearly_balanced(mirror):
     assert task.sample(10, 0, test=True)[0].shape == (10, 192)
 
 
-def test_the_original_archive_is_read(tmp_path):
-    import io
-    import tarfile
-
-    path = tmp_path / "cifar-10-binary.tar.gz"
-    pixels = np.random.default_rng(0).integers(256, size=(5, 2, 3072), dtype=np.uint8)
-    with tarfile.open(path, "w:gz") as archive:
-        for number, part in enumerate(pixels, 1):
-            content = np.concatenate([np.zeros((2, 1), np.uint8), part], axis=1).tobytes()
-            member = tarfile.TarInfo(f"cifar-10-batches-bin/data_batch_{number}.bin")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    found = _from_archive(path, "train", 3)
-    assert np.array_equal(found.reshape(3, -1), pixels.reshape(10, -1)[:3])
+def test_pictures_are_pooled_to_divisors_of_their_side_only(mirror):
+    with pytest.raises(InputError, match="side must divide 32, got 5"):
+        cifar_task(DATASETS[0].read_mirror(mirror / "cifar10"), 5, 10)
