@@ -1,0 +1,502 @@
+"""Scoring functions (section 2 of the paper): how hard is each example? Higher = harder everywhere.
+
+Every scorer takes ``model_fn() -> module``, images or rows ``X``, labels ``y``, and optionally ``train_fn(model, X, y,
+seed)``, which trains in place; without one, SGD with momentum and a cosine does.
+"""
+
+__all__ = [
+    "LearnedIterationRecorder",
+    "Scores",
+    "TrainFunction",
+    "agreement",
+    "cv_folds",
+    "score_cscore",
+    "score_cv_loss",
+    "score_cv_loss_sklearn",
+    "score_el2n",
+    "score_histories",
+    "score_loss",
+]
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from rostra.engine.errors import InputError
+from rostra.engine.files import write_atomically
+from rostra.engine.progress import progress, progress_bar
+
+from . import objective
+from .ordering import check_scores
+from .training import Copies, ModuleCopies, Plan, TrainingConfig, train_plans
+
+TrainFunction = Callable[[nn.Module, Tensor, Tensor, int], Any]
+ModelFunction = Callable[[], nn.Module]
+Values = NDArray[np.float64]
+FOLDS, REPEATS = 4, 10
+"""Of the paper's loss c-score."""
+FOLD_STREAM, RESAMPLES = 8, 9
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a data set, and how they came about.
+
+    Attributes:
+        values: higher = harder, shape (n,).
+        scorer: its name.
+        spread: standard deviation over repetitions, shape (n,), or None.
+        predicted: the class that held-out models favour, shape (n,), or None.
+        about: settings; the hash of the labels under "labels".
+    """
+
+    values: Values
+    scorer: str
+    spread: Values | None = None
+    predicted: NDArray[np.int64] | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self.values, dtype=dtype)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def save(self, path: Path) -> None:
+        """Write an NPZ file without pickle."""
+        arrays: dict[str, Any] = {"values": self.values, "about": json.dumps({"scorer": self.scorer, **self.about})}
+        arrays |= {} if self.spread is None else {"spread": self.spread}
+        arrays |= {} if self.predicted is None else {"predicted": self.predicted}
+        with write_atomically(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: if it is another file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                about = json.loads(str(arrays["about"]))
+                spread = arrays.get("spread")
+                predicted = arrays.get("predicted")
+                return cls(arrays["values"], about.pop("scorer"), spread, predicted, about)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"'{path}' holds no saved scores ({error})") from None
+
+
+def _tensors(X: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
+    rows, labels = torch.as_tensor(X), torch.as_tensor(y).long()
+    if len(rows) != len(labels):
+        raise InputError(f"there are {len(labels)} labels for {len(rows)} examples")
+    if not rows.is_floating_point():
+        rows = rows.float()
+    if not torch.isfinite(rows).all():
+        raise InputError("X holds values that are not finite numbers; fill or drop them")
+    return rows, labels
+
+
+def _about(y: Tensor, seed: int, config: TrainingConfig | None = None, **more: Any) -> dict[str, Any]:
+    labels = hashlib.sha256(y.cpu().numpy().astype(np.int64).tobytes()).hexdigest()
+    return {"labels": labels, "seed": seed, **(config.__dict__ if config else {}), **more}
+
+
+def _made(model_fn: ModelFunction, seed: int) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return model_fn()
+
+
+@torch.no_grad()
+def _logits(model: nn.Module, X: Tensor) -> Tensor:
+    model.eval()
+    return torch.cat([model(part) for part in torch.split(X, 1000)])
+
+
+def _trained(
+    model_fn: ModelFunction, train_fn: TrainFunction | None, X: Tensor, y: Tensor, seed: int, config: TrainingConfig
+) -> nn.Module:
+    """One model, trained on all of X."""
+    if train_fn is None:
+        everything = np.arange(len(X))
+        plan = Plan(seed, everything, np.full(config.total_steps, len(X)))
+        run = train_plans(lambda seeds: ModuleCopies(seeds, model_fn, config), [plan], X, y[None], config)
+        assert isinstance(run.copies, ModuleCopies)
+        return run.copies.modules[0]
+    model = _made(model_fn, seed)
+    train_fn(model, X, y, seed)
+    return model
+
+
+def score_loss(
+    model_fn: ModelFunction,
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    train_fn: TrainFunction | None = None,
+    config: TrainingConfig | None = None,
+    kind: str = "loss",
+    seed: int = 0,
+) -> Scores:
+    """Difficulty by a reference model that was trained on the same data.
+
+    Stop early (the paper takes epoch 10): a model that has memorised its data has no loss left to tell them apart.
+
+    Args:
+        model_fn, train_fn: see the module.
+        X, y: examples and labels 0 to C - 1.
+        config: of the training without ``train_fn``.
+        kind: "loss", "margin", "entropy" or "el2n".
+        seed: of weights and batches.
+    """
+    rows, labels = _tensors(X, y)
+    config = config or TrainingConfig()
+    logits = _logits(_trained(model_fn, train_fn, rows, labels, seed, config), rows)
+    values = score_logits(logits, labels, kind)
+    return Scores(values, kind, predicted=logits.argmax(1).numpy(), about=_about(labels, seed, config))
+
+
+def score_logits(logits: Tensor, y: Tensor, kind: str) -> Values:
+    """A score of each example from one model's outputs: "loss", "margin", "entropy" or "el2n"."""
+    kinds: dict[str, Callable[[], Tensor]] = {
+        "loss": lambda: objective.cross_entropy(logits, y),
+        "margin": lambda: objective.margin(logits, y),
+        "entropy": lambda: objective.entropy(logits),
+        "el2n": lambda: objective.error_norm(logits, y),
+    }
+    if kind not in kinds:
+        raise InputError(f"kind must be one of {', '.join(kinds)}; got '{kind}'")
+    return kinds[kind]().double().cpu().numpy()
+
+
+def score_el2n(
+    model_fn: ModelFunction,
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    train_fn: TrainFunction | None = None,
+    config: TrainingConfig | None = None,
+    models: int = 10,
+    seed: int = 0,
+) -> Scores:
+    """EL2N (Paul et al., 2021): length of the error early in training, averaged over models."""
+    rows, labels = _tensors(X, y)
+    config = config or TrainingConfig(total_steps=100)
+    found = []
+    for number in progress(range(models), "el2n", total=models):
+        logits = _logits(_trained(model_fn, train_fn, rows, labels, seed * 1000 + number, config), rows)
+        found.append(objective.error_norm(logits, labels).double().numpy())
+    return Scores(np.mean(found, 0), "el2n", np.std(found, 0), about=_about(labels, seed, config, models=models))
+
+
+def cv_folds(n: int, folds: int, repeats: int, seed: int) -> NDArray[np.int64]:
+    """Fold of each example in every repetition, shape (repeats, n).
+
+    Raises:
+        InputError: for fewer than 2 folds, or more than examples.
+    """
+    if not 2 <= folds <= n or repeats < 1:
+        raise InputError(f"folds must be from 2 to the number of examples, repeats 1 or more; got {folds}, {repeats}")
+    rng = np.random.default_rng([seed, FOLD_STREAM])
+    return np.stack([rng.permutation(np.arange(n) % folds) for _ in range(repeats)])
+
+
+def score_cv_loss(
+    model_fn: ModelFunction,
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    train_fn: TrainFunction | None = None,
+    config: TrainingConfig | None = None,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+) -> Scores:
+    """The loss c-score, which the paper's sweeps use: the loss of models that have not seen the example.
+
+    In each repetition the data are cut into folds, and each fold is scored by a model trained on the others.
+
+    Args:
+        model_fn, train_fn, X, y, config, seed: as in :func:`score_loss`.
+        folds, repeats: the paper has 4 and 10.
+    """
+    rows, labels = _tensors(X, y)
+    config = config or TrainingConfig()
+    if train_fn is None:
+        return cv_scores(
+            lambda seeds: ModuleCopies(seeds, model_fn, config), rows, labels, config, folds, repeats, seed
+        )
+    of_folds = cv_folds(len(rows), folds, repeats, seed)
+    logits = []
+    for repeat in progress(range(repeats), "cv-loss", total=repeats):
+        found: Tensor | None = None
+        for fold in range(folds):
+            out = torch.as_tensor(of_folds[repeat] == fold)
+            model = _made(model_fn, (seed * 1000 + repeat) * 1000 + fold)
+            train_fn(model, rows[~out], labels[~out], (seed * 1000 + repeat) * 1000 + fold)
+            held_out = _logits(model, rows[out])
+            found = held_out.new_zeros(len(rows), held_out.shape[1]) if found is None else found
+            found[out] = held_out
+        assert found is not None
+        logits.append(found)
+    return _cv_result(torch.stack(logits), labels, _about(labels, seed, folds=folds, repeats=repeats))
+
+
+def cv_scores(
+    copies: Callable[[Sequence[int]], Copies],
+    X: Tensor,
+    y: Tensor,
+    config: TrainingConfig,
+    folds: int,
+    repeats: int,
+    seed: int,
+) -> Scores:
+    """:func:`score_cv_loss` with all its trainings at once."""
+    of_folds = cv_folds(len(X), folds, repeats, seed)
+    plans = []
+    for repeat in range(repeats):
+        for fold in range(folds):
+            kept = np.flatnonzero(of_folds[repeat] != fold)
+            number = repeat * folds + fold
+            plans.append(Plan(seed * 1000 + number, kept, np.full(config.total_steps, len(kept)), root=number))
+    with progress_bar("cv-loss", len(plans) * config.total_steps) as advance:
+        run = train_plans(copies, plans, X, y[None], config, advance=advance)
+    logits = torch.stack(
+        [_held_out_logits(run.copies, X, of_folds[repeat], repeat, folds) for repeat in range(repeats)]
+    )
+    return _cv_result(logits, y, _about(y, seed, config, folds=folds, repeats=repeats))
+
+
+def _held_out_logits(copies: Copies, X: Tensor, of_folds: NDArray[np.int64], repeat: int, folds: int) -> Tensor:
+    """Each example's outputs of the model that has not seen it, (n, C)."""
+    found: Tensor | None = None
+    for fold in range(folds):
+        out = torch.as_tensor(of_folds == fold, device=X.device)
+        number = repeat * folds + fold
+        part = copies.logits(slice(number, number + 1), X[out])[0]
+        found = part.new_zeros(len(X), part.shape[1]) if found is None else found
+        found[out] = part
+    assert found is not None
+    return found
+
+
+def _cv_result(logits: Tensor, y: Tensor, about: dict[str, Any]) -> Scores:
+    losses = objective.cross_entropy(logits, y).double().cpu().numpy()
+    predicted = torch.softmax(logits, -1).mean(0).argmax(-1).cpu().numpy()
+    return Scores(losses.mean(0), "cv-loss", losses.std(0), predicted, about)
+
+
+def score_cscore(
+    model_fn: ModelFunction,
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    train_fn: TrainFunction | None = None,
+    config: TrainingConfig | None = None,
+    share: float = 0.75,
+    models: int = 40,
+    seed: int = 0,
+) -> Scores:
+    """1 - c-score (Jiang et al., 2021): how often models that have not seen an example get it wrong.
+
+    Args:
+        model_fn, train_fn, X, y, config, seed: as in :func:`score_loss`.
+        share: of the data that each model is trained on, in (0, 1).
+        models: number of random subsets.
+
+    Raises:
+        InputError: if there are so few models that one of the examples was always trained on.
+    """
+    rows, labels = _tensors(X, y)
+    config = config or TrainingConfig()
+    if not 0 < share < 1 or models < 1:
+        raise InputError(f"share must lie between 0 and 1 and models be 1 or more, got {share} and {models}")
+    rng = np.random.default_rng([seed, FOLD_STREAM])
+    wrong, count = np.zeros(len(rows)), np.zeros(len(rows))
+    for number in progress(range(models), "c-score", total=models):
+        kept = torch.as_tensor(np.sort(rng.choice(len(rows), round(share * len(rows)), replace=False)))
+        out = torch.ones(len(rows), dtype=torch.bool)
+        out[kept] = False
+        model = _trained(model_fn, train_fn, rows[kept], labels[kept], seed * 1000 + number, config)
+        held_out = out.numpy()
+        wrong[held_out] += (_logits(model, rows[out]).argmax(1) != labels[out]).numpy()
+        count[held_out] += 1
+    if (count == 0).any():
+        raise InputError(f"{(count == 0).sum()} examples were in every training set; use more models than {models}")
+    return Scores(wrong / count, "c-score", about=_about(labels, seed, config, share=share, models=models))
+
+
+def score_cv_loss_sklearn(
+    estimator: Any, X: ArrayLike, y: ArrayLike, *, folds: int = FOLDS, repeats: int = REPEATS, seed: int = 0
+) -> Scores:
+    """The loss c-score by any scikit-learn classifier with ``predict_proba``.
+
+    Raises:
+        InputError: if it has no ``predict_proba``.
+    """
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedKFold
+
+    if not hasattr(estimator, "predict_proba"):
+        raise InputError(f"{type(estimator).__name__} has no predict_proba; give a classifier with probabilities")
+    features, labels = np.asarray(X), np.asarray(y)
+    classes, numbers = np.unique(labels, return_inverse=True)
+    losses = np.empty((repeats, len(labels)))
+    chances = np.zeros((len(labels), len(classes)))
+    for repeat in progress(range(repeats), "cv-loss", total=repeats):
+        for kept, out in StratifiedKFold(folds, shuffle=True, random_state=seed * 1000 + repeat).split(
+            features, labels
+        ):
+            fitted = clone(estimator).fit(features[kept], labels[kept])
+            found = np.zeros((len(out), len(classes)))
+            found[:, np.searchsorted(classes, fitted.classes_)] = fitted.predict_proba(features[out])
+            losses[repeat, out] = -np.log(np.maximum(found[np.arange(len(out)), numbers[out]], 1e-12))
+            chances[out] += found
+    about = _about(torch.as_tensor(numbers), seed, folds=folds, repeats=repeats)
+    return Scores(losses.mean(0), "cv-loss", losses.std(0), chances.argmax(1), about)
+
+
+class LearnedIterationRecorder:
+    """Notes in any training loop which examples are right, for learned iterations and forgetting counts.
+
+    Call :meth:`update` with the examples of each batch (or of the whole data set), and :meth:`snapshot` at the end of
+    each epoch; an example that was not updated since the last snapshot keeps its state.
+
+    Args:
+        n: examples.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._now = np.zeros(n, dtype=bool)
+        self._snapshots: list[NDArray[np.bool_]] = []
+
+    def update(self, indices: ArrayLike | Tensor, correct: ArrayLike | Tensor) -> None:
+        """Note whether these examples were right; both of shape (batch,)."""
+        self._now[np.asarray(indices)] = np.asarray(correct, dtype=bool)
+
+    def snapshot(self) -> None:
+        """Close an epoch."""
+        self._snapshots.append(self._now.copy())
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Shape (snapshots, n).
+
+        Raises:
+            InputError: before the first snapshot.
+        """
+        if not self._snapshots:
+            raise InputError("there is no snapshot yet; call snapshot() at the end of each epoch")
+        return np.stack(self._snapshots)
+
+    def scores(self) -> Values:
+        """Learned iteration of each example."""
+        return objective.learned_iteration(self.correct)
+
+    def forgetting(self) -> Values:
+        """Forgetting counts."""
+        return objective.forgetting_counts(self.correct)
+
+
+def score_histories(
+    model_fn: ModelFunction,
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    config: TrainingConfig | None = None,
+    models: int = 1,
+    kind: str = "learned-iteration",
+    seed: int = 0,
+) -> Scores:
+    """Learned iteration or forgetting counts, averaged over models; one training each, so ten times cheaper than CV.
+
+    Args:
+        model_fn, X, y, seed: as in :func:`score_loss`.
+        config: of the training; its ``evaluations`` are the snapshots.
+        models: trainings.
+        kind: "learned-iteration" or "forgetting".
+    """
+    rows, labels = _tensors(X, y)
+    config = config or TrainingConfig(evaluations=15)
+    found = histories(lambda seeds: ModuleCopies(seeds, model_fn, config), rows, labels, config, models, seed)
+    of_kind = {"learned-iteration": objective.learned_iteration, "forgetting": objective.forgetting_counts}
+    if kind not in of_kind:
+        raise InputError(f"kind must be one of {', '.join(of_kind)}; got '{kind}'")
+    values = [of_kind[kind](history) for history in found]
+    return Scores(np.mean(values, 0), kind, np.std(values, 0), about=_about(labels, seed, config, models=models))
+
+
+def histories(
+    copies: Callable[[Sequence[int]], Copies], X: Tensor, y: Tensor, config: TrainingConfig, models: int, seed: int
+) -> list[NDArray[np.bool_]]:
+    """Whether each example is right at each snapshot, (snapshots, n), for every model."""
+    everything = np.arange(len(X))
+    sizes = np.full(config.total_steps, len(X))
+    plans = [Plan(seed * 1000 + number, everything, sizes, root=number) for number in range(models)]
+    found: list[list[NDArray[np.bool_]]] = [[] for _ in range(models)]
+
+    def measure(nets: Copies, which: slice, numbers: Sequence[int]) -> list[dict[str, float]]:
+        for number, logits in zip(numbers, nets.logits(which, X), strict=True):
+            found[number].append((logits.argmax(1) == y).cpu().numpy())
+        return [{} for _ in numbers]
+
+    with progress_bar("trainings", models * config.total_steps) as advance:
+        train_plans(copies, plans, X, y[None], config, measure, advance)
+    return [np.stack(history) for history in found]
+
+
+def agreement(scores: Mapping[str, ArrayLike], resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+    """Spearman correlation of every two scores, with bootstrap intervals over the examples.
+
+    Args:
+        scores: by name; all of one length.
+        resamples: of the bootstrap.
+        seed: of its draws.
+
+    Returns:
+        Columns first, second, spearman, low, high (95 %).
+
+    Raises:
+        InputError: for fewer than two scores, or scores of unequal length.
+    """
+    from scipy.stats import rankdata
+
+    names = list(scores)
+    if len(names) < 2:
+        raise InputError("agreement needs two scores or more")
+    n = len(np.asarray(scores[names[0]]))
+    values = np.stack([check_scores(scores[name], n) for name in names])
+    ranks = rankdata(values, axis=1)
+    rng = np.random.default_rng([seed, RESAMPLES])
+    drawn = []
+    for _ in range(resamples):
+        rows = rng.integers(0, n, n)
+        drawn.append(_correlations(rankdata(values[:, rows], axis=1)))
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    found = _correlations(ranks)
+    return pd.DataFrame(
+        [
+            {"first": a, "second": b, "spearman": found[i, j], "low": low[i, j], "high": high[i, j]}
+            for i, a in enumerate(names)
+            for j, b in enumerate(names)
+            if i < j
+        ]
+    )
+
+
+def _correlations(ranks: Values) -> Values:
+    centred = ranks - ranks.mean(1, keepdims=True)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    scaled = np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 0)
+    return scaled @ scaled.T

@@ -1,0 +1,452 @@
+"""A fair study: orders x pacing functions x seeds against standard training that was tried as often.
+
+A trial is one seed of one arm: a tree of all its pacing functions, in which what they share is trained once. The
+engine runs trials, on this machine or a cluster, keeps their rows and goes on after a kill.
+"""
+
+__all__ = ["STANDARD", "CurriculumStudy", "StudySpec", "judge_study", "study_rows"]
+
+import hashlib
+import itertools
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from rostra.engine.claims import Claim, Context, Row, Scale
+from rostra.engine.errors import InputError, JobError
+from rostra.engine.files import write_atomically
+
+from .baselines import holm, matched_baseline, selection_test
+from .data import StudyData, load_data
+from .noise import inject_label_noise
+from .objective import noise_auc
+from .ordering import ORDERS, check_scores, make_order
+from .pacing import PacingFunction, prefix_sizes
+from .scorers import cv_scores
+from .training import Copies, ModuleCopies, Plan, StackedMLP, TrainingConfig, train_plans
+
+STANDARD = "standard"
+METRICS = ("test_at_best_val", "test_final", "test_best", "val_best")
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What a study tries.
+
+    Attributes:
+        orders: of :data:`.ORDERS`.
+        families, a, b: pacing functions: every family with every a and b.
+        seeds: seeds of each strategy, 0 to seeds - 1; they fix weights, batches, noise and scores alike for all orders.
+        standard_runs: standard trainings a seed; together they are the baseline that the best of a search must beat.
+        network: "mlp" (one hidden layer), "cnn", "resnet18" or another of :data:`.NETWORKS`, or "module:function".
+        hidden: width of the mlp.
+        training: of every network.
+        noise, noise_kind: share of training labels that are spoiled, and how; see :func:`.inject_label_noise`.
+        val_labels: "noisy" spoils the validation labels, too, as a practitioner has them; "clean" is the paper's.
+        scorer: "cv-loss", or "given" for scores of one's own.
+        score_training: of the models behind "cv-loss"; None takes ``training``.
+        folds, repeats: of "cv-loss".
+        balance: keep classes in equal numbers in every prefix.
+        direction: "grow" or "shrink".
+        min_size: least size of a prefix; None: two batches.
+    """
+
+    orders: tuple[str, ...] = ORDERS
+    families: tuple[str, ...] = ("step",)
+    a: tuple[float, ...] = (0.1, 0.4, 0.8, 1.6)
+    b: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
+    seeds: int = 5
+    standard_runs: int = 3
+    network: str = "mlp"
+    hidden: int = 128
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    noise: float = 0.0
+    noise_kind: str = "permute"
+    val_labels: str = "noisy"
+    scorer: str = "cv-loss"
+    score_training: TrainingConfig | None = None
+    folds: int = 4
+    repeats: int = 3
+    balance: bool = True
+    direction: str = "grow"
+    min_size: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [order for order in self.orders if order not in ORDERS]
+        if unknown or not self.orders:
+            raise InputError(f"orders must be of {', '.join(ORDERS)}; got {', '.join(unknown) or 'none'}")
+        if self.seeds < 1 or self.standard_runs < 1:
+            raise InputError("seeds and standard_runs must be 1 or more")
+        if self.val_labels not in ("noisy", "clean"):
+            raise InputError(f"val_labels must be 'noisy' or 'clean', got '{self.val_labels}'")
+        if self.scorer not in ("cv-loss", "given"):
+            raise InputError(f"scorer must be 'cv-loss' or 'given', got '{self.scorer}'")
+        if not self.pacings:
+            raise InputError("a study needs one family, one a and one b or more")
+
+    @property
+    def pacings(self) -> list[PacingFunction]:
+        """Every family with every a and b."""
+        return [PacingFunction(*values) for values in itertools.product(self.families, self.a, self.b)]
+
+    def to_settings(self) -> dict[str, Any]:
+        """As JSON values; ``seeds`` and ``orders`` are the engine's business."""
+        found = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("orders", "seeds")}
+        found["training"] = dict(self.training.__dict__)
+        found["score_training"] = None if self.score_training is None else dict(self.score_training.__dict__)
+        return json.loads(json.dumps(found))
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "StudySpec":
+        """From what a file or :meth:`to_settings` holds.
+
+        Raises:
+            InputError: for a name that is none, or a value of another kind.
+        """
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(settings.keys() - known)
+        if unknown:
+            raise InputError(f"a study has no setting '{unknown[0]}'; it has: {', '.join(sorted(known))}")
+        values = dict(settings)
+        try:
+            for name in ("training", "score_training"):
+                if values.get(name) is not None:
+                    values[name] = TrainingConfig(**values[name])
+            for name in ("orders", "families", "a", "b"):
+                if name in values:
+                    values[name] = tuple(values[name]) if isinstance(values[name], list | tuple) else (values[name],)
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"a study's settings cannot be used: {error}") from None
+
+
+# ------------------------------------------------------- one trial: a seed of an arm
+
+
+def make_copies(
+    spec: StudySpec, data: StudyData, config: TrainingConfig, device: str
+) -> Callable[[Sequence[int]], Copies]:
+    """A function of seeds that makes the study's networks."""
+    if spec.network == "mlp":
+        inputs = int(np.prod(data.x.shape[1:]))
+        return lambda seeds: StackedMLP(seeds, inputs, spec.hidden, data.classes, config, device)
+    make = network_maker(spec.network, tuple(data.x.shape[1:]), data.classes)
+    return lambda seeds: ModuleCopies(seeds, make, config, device)
+
+
+def network_maker(name: str, image: tuple[int, ...], classes: int) -> Callable[[], nn.Module]:
+    """A function that makes the network of that name; "module:function" is called without arguments."""
+    from .model import NETWORKS
+
+    if ":" in name:
+        module, _, function = name.partition(":")
+        try:
+            return getattr(import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"network '{name}' cannot be imported ({error}); give module:function") from None
+    if name not in NETWORKS:
+        raise InputError(
+            f"there is no network '{name}'; there are: mlp, {', '.join(NETWORKS)}, or give module:function"
+        )
+    return lambda: NETWORKS[name](image, classes)
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What all arms of a seed share: labels with their noise, and scores. Tensors are on the trial's device."""
+
+    labels: Tensor
+    val_labels: Tensor
+    wrong: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+
+def prepare_seed(spec: StudySpec, data: StudyData, seed: int, device: str) -> Seeded:
+    """Draw the noise of a seed and score the noisy data (never the clean: that would leak)."""
+    noisy = inject_label_noise(data.y, spec.noise, spec.noise_kind, seed)
+    val = data.y_val
+    if spec.val_labels == "noisy":
+        val = inject_label_noise(val, spec.noise, spec.noise_kind, seed + 1_000_000).labels
+    labels = torch.as_tensor(noisy.labels, device=device)
+    if spec.scorer == "given":
+        if data.scores is None:
+            raise InputError("scorer 'given' needs scores; give them with the data")
+        scores = check_scores(data.scores, len(data.y))
+    else:
+        config = spec.score_training or spec.training
+        copies = make_copies(spec, data, config, device)
+        x = data.x.to(device)
+        scores = cv_scores(copies, x, labels, config, spec.folds, spec.repeats, seed).values
+    return Seeded(labels, torch.as_tensor(val, device=device), noisy.wrong, scores)
+
+
+def measure_with(
+    data: StudyData, seeded: Sequence[Seeded], device: str, plan_seed: Sequence[int]
+) -> Callable[[Copies, slice, Sequence[int]], list[dict[str, float]]]:
+    """Accuracy on validation and test data, and whether outputs are finite; ``plan_seed``: of each plan, its row."""
+    x_val, x_test = data.x_val.to(device), data.x_test.to(device)
+    y_test = torch.as_tensor(data.y_test, device=device)
+
+    def measure(nets: Copies, which: slice, plans: Sequence[int]) -> list[dict[str, float]]:
+        val, test = nets.logits(which, x_val), nets.logits(which, x_test)
+        y_val = torch.stack([seeded[plan_seed[number]].val_labels for number in plans])
+        right_val = (val.argmax(-1) == y_val).double().mean(1).tolist()
+        right_test = (test.argmax(-1) == y_test).double().mean(1).tolist()
+        finite = torch.isfinite(test).flatten(1).all(1).tolist()
+        return [
+            {"val": v if ok else 0.0, "test": t if ok else 0.0, "finite": float(ok)}
+            for v, t, ok in zip(right_val, right_test, finite, strict=True)
+        ]
+
+    return measure
+
+
+def summary(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The three accuracies of a training (section 2.6), its best validation accuracy, and whether it diverged."""
+    val, test = ([entry[name] for entry in measures] for name in ("val", "test"))
+    return {
+        "test_at_best_val": test[int(np.argmax(val))],
+        "test_final": test[-1],
+        "test_best": max(test),
+        "val_best": max(val),
+        "diverged": float(measures[-1]["finite"] < 1),
+    }
+
+
+def study_rows(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:
+    """Every pacing function (for "standard": every run) of an arm, a row each.
+
+    Index: ``seed``, ``family``, ``a``, ``b``, ``run``. Metrics: those of :func:`summary`; ``shared``, share of the
+    seed's steps that other plans had done already; ``noise_auc``, how well the scores tell wrong labels.
+    """
+    spec = StudySpec.from_settings({name: value for name, value in settings.items() if name != "data"})
+    data = load_data(settings["data"], context)
+    config = spec.training
+    x = data.x.to(context.device)
+    for seed in seeds:
+        seeded = prepare_seed(spec, data, seed, context.device)
+        plans, index = _plans(spec, data, arm, seed, seeded)
+        run = train_plans(
+            make_copies(spec, data, config, context.device),
+            plans,
+            x,
+            seeded.labels[None],
+            config,
+            measure_with(data, [seeded], context.device, [0] * len(plans)),
+        )
+        auc = noise_auc(seeded.scores, seeded.wrong) if seeded.wrong.any() else 1.0
+        for place, measures in zip(index, run.measures, strict=True):
+            shared = 1 - run.steps / run.steps_apart
+            yield {"seed": seed, **place, **summary(measures), "shared": shared, "noise_auc": auc}
+
+
+def _plans(
+    spec: StudySpec, data: StudyData, arm: str, seed: int, seeded: Seeded
+) -> tuple[list[Plan], list[dict[str, Any]]]:
+    n, config = len(data.y), spec.training
+    if config.batch_size > n:
+        raise InputError(f"batch_size {config.batch_size} is above the number of training examples, {n}")
+    if arm == STANDARD:
+        everything = np.full(config.total_steps, n)
+        seeds = [seed + 1_000_000 * run for run in range(spec.standard_runs)]
+        plans = [Plan(s, np.arange(n), everything, root=run) for run, s in enumerate(seeds)]
+        return plans, [{"family": "", "a": 0.0, "b": 1.0, "run": run} for run in range(spec.standard_runs)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of ties: accuracy-like scores have them
+        order = make_order(seeded.scores, arm, seeded.labels.cpu().numpy() if spec.balance else None, seed)
+    least = 2 * config.batch_size if spec.min_size is None else spec.min_size
+    plans = [
+        Plan(seed, order, prefix_sizes(pacing, config.total_steps, n, least, spec.direction)) for pacing in spec.pacings
+    ]
+    return plans, [{"family": p.family, "a": p.a, "b": p.b, "run": 0} for p in spec.pacings]
+
+
+# ------------------------------------------------------- a whole study
+
+
+class CurriculumStudy:
+    """Train every strategy and the standard runs, and judge the strategies fairly.
+
+    Args:
+        spec: what to try.
+        data: description for :func:`.load_data`, such as {"path": "photos"}; or arrays, see :meth:`on_arrays`.
+    """
+
+    def __init__(self, spec: StudySpec, data: Mapping[str, Any]) -> None:
+        self.spec, self.data = spec, dict(data)
+
+    @classmethod
+    def on_arrays(
+        cls,
+        spec: StudySpec,
+        out: Path,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        scores: ArrayLike | None = None,
+        **parts: ArrayLike,
+    ) -> "CurriculumStudy":
+        """A study of arrays, which are kept as ``out/data-HASH.npz`` so that workers can read them.
+
+        Args:
+            spec: what to try.
+            out: folder of the study.
+            X: uint8 images (n, C, H, W), or rows of numbers (n, D).
+            y: labels 0 to C - 1.
+            scores: of the training examples, for the scorer "given".
+            **parts: X_val, y_val, X_test, y_test; those that are missing are cut off from X, a tenth of each class.
+        """
+        arrays: dict[str, Any] = {
+            "X": np.asarray(X),
+            "y": np.asarray(y),
+            **{name: np.asarray(part) for name, part in parts.items()},
+        }
+        if scores is not None:
+            arrays["scores"] = check_scores(scores, len(arrays["y"]))
+        digest = hashlib.sha256(b"".join(name.encode() + part.tobytes() for name, part in sorted(arrays.items())))
+        path = out / f"data-{digest.hexdigest()[:16]}.npz"
+        if not path.exists():
+            with write_atomically(path) as temporary, open(temporary, "wb") as file:
+                np.savez_compressed(file, **arrays)
+        return cls(spec, {"path": str(path.resolve())})
+
+    def run(
+        self,
+        out: Path,
+        *,
+        executor: str = "local",
+        address: str | None = None,
+        workers: int | None = None,
+        device: str = "cpu",
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> "StudyResult":
+        """Run what ``out`` does not hold yet; see :func:`rostra.engine.reproduce.reproduce` for the arguments.
+
+        Raises:
+            JobError: if a trial failed twice; the others are kept.
+        """
+        from rostra.engine.reproduce import reproduce
+        from rostra.engine.results import ResultStore, row_key
+
+        settings = {**self.spec.to_settings(), "data": self.data}
+        load_data(self.data, Context(device, out))  # wrong data are found out here, not by the workers
+        arms = (STANDARD, *self.spec.orders)
+        claim = Claim(
+            name="study",
+            statement="A study of orders and pacing functions.",
+            source="",
+            paper={},
+            metric="test_at_best_val",
+            unit="accuracy",
+            arms=arms,
+            scales={"laptop": Scale(settings, seeds=self.spec.seeds)},
+            comparisons=(),
+            run=study_rows,
+            index=("seed", "family", "a", "b", "run"),
+        )
+        [evidence] = reproduce(
+            [("curricula", claim)],
+            scale="laptop",
+            out=out,
+            executor=executor,
+            address=address,
+            workers=workers,
+            device=device,
+            announce=lambda line: None if line.startswith("curricula.study") else announce(line),
+        )
+        if evidence["missing_seeds"]:
+            missing = ", ".join(f"{arm}: {count}" for arm, count in evidence["missing_seeds"].items())
+            raise JobError(f"some trials failed (seeds missing: {missing}); '{out / 'failures.jsonl'}' says why")
+        with ResultStore(out) as store:
+            rows = [
+                {"order": arm, **record["row"]}
+                for arm in arms
+                for seed in range(self.spec.seeds)
+                for record in store.rows(row_key("curricula", study_rows.__name__, arm, settings, seed))
+            ]
+        return StudyResult(pd.DataFrame(rows), self.spec)
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The trainings of a study, and what they say.
+
+    Attributes:
+        table: a row a training: order, seed, family, a, b, run, and the metrics of :func:`study_rows`.
+        spec: what was tried.
+    """
+
+    table: pd.DataFrame
+    spec: StudySpec
+
+    def report(self, metric: str = "test_at_best_val") -> pd.DataFrame:
+        """One row an order; see :func:`judge_study`."""
+        return judge_study(self.table, metric)
+
+    def best_pacing(self, metric: str = "val_best") -> pd.DataFrame:
+        """The pacing function of each order that is best on average, by validation accuracy unless told otherwise."""
+        strategies = self.table[self.table["order"] != STANDARD]
+        means = strategies.groupby(["order", "family", "a", "b"], as_index=False)[list(METRICS)].mean()
+        return means.loc[means.groupby("order")[metric].idxmax()].reset_index(drop=True)
+
+
+def judge_study(table: pd.DataFrame, metric: str = "test_at_best_val", reps: int = 10_000) -> pd.DataFrame:
+    """Does the best strategy of an order beat the best of as many standard trainings?
+
+    Returns:
+        A row an order: ``best`` of all strategies' means over the seeds, ``strategy``; ``null``, the mean of the best
+        of as many searches among standard runs; ``gain`` with ``low`` and ``high`` (95 %) and the one-sided
+        ``p_value``, and ``p_holm`` for all orders together; ``honest``, the test accuracy on each seed of the strategy
+        that was best in validation on the other seeds, averaged; and ``standard``, the mean of the standard runs.
+    """
+    standard = table.loc[table["order"] == STANDARD, metric].to_numpy(dtype=float)
+    rows = []
+    for order, part in table[table["order"] != STANDARD].groupby("order", sort=False):
+        means = part.groupby(["family", "a", "b"])[metric].mean()
+        seeds = part["seed"].nunique()
+        null = matched_baseline(standard, len(means), seeds, reps=reps)
+        found = selection_test(float(means.max()), null)
+        family, a, b = list(means.index)[int(means.to_numpy().argmax())]
+        rows.append(
+            {
+                "order": order,
+                "strategy": PacingFunction(family, a, b).name,
+                "best": found.best,
+                "null": found.expected,
+                "gain": found.gain,
+                "low": found.interval[0],
+                "high": found.interval[1],
+                "p_value": found.p_value,
+                "honest": float(np.mean(list(honest_choice(part, metric).values()))),
+                "standard": float(standard.mean()),
+            }
+        )
+    report = pd.DataFrame(rows)
+    corrected = holm(dict(zip(report["order"], report["p_value"], strict=True)))
+    report.insert(8, "p_holm", [corrected[order] for order in report["order"]])
+    return report
+
+
+def honest_choice(part: pd.DataFrame, metric: str) -> dict[int, float]:
+    """By seed: the metric of the strategy whose validation accuracy is best on all other seeds. Unbiased by the choice.
+
+    With one seed only, the choice is by the validation accuracy of that seed.
+    """
+    val = part.pivot_table(index=["family", "a", "b"], columns="seed", values="val_best")
+    test = part.pivot_table(index=["family", "a", "b"], columns="seed", values=metric)
+    found = {}
+    for seed in map(int, val.columns):
+        others = val.drop(columns=seed) if val.shape[1] > 1 else val
+        chosen = int(others.mean(axis=1).to_numpy().argmax())
+        found[seed] = float(test[seed].to_numpy()[chosen])
+    return found
