@@ -5,6 +5,8 @@ seed)``, which trains in place; without one, SGD with momentum and a cosine does
 """
 
 __all__ = [
+    "HISTORY_SCORES",
+    "LOGIT_SCORES",
     "LearnedIterationRecorder",
     "Scores",
     "TrainFunction",
@@ -45,6 +47,19 @@ Values = NDArray[np.float64]
 FOLDS, REPEATS = 4, 10
 """Of the paper's loss c-score."""
 FOLD_STREAM, RESAMPLES = 8, 9
+
+LOGIT_SCORES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "loss": objective.cross_entropy,
+    "margin": objective.margin,
+    "entropy": lambda logits, y: objective.entropy(logits),
+    "el2n": objective.error_norm,
+}
+"""Name -> score of examples by one model's outputs and the labels."""
+HISTORY_SCORES: Mapping[str, Callable[[ArrayLike], Values]] = {
+    "learned-iteration": objective.learned_iteration,
+    "forgetting": objective.forgetting_counts,
+}
+"""Name -> score of examples by whether they were right at each snapshot."""
 
 
 @dataclass(frozen=True)
@@ -169,15 +184,9 @@ def score_loss(
 
 def score_logits(logits: Tensor, y: Tensor, kind: str) -> Values:
     """A score of each example from one model's outputs: "loss", "margin", "entropy" or "el2n"."""
-    kinds: dict[str, Callable[[], Tensor]] = {
-        "loss": lambda: objective.cross_entropy(logits, y),
-        "margin": lambda: objective.margin(logits, y),
-        "entropy": lambda: objective.entropy(logits),
-        "el2n": lambda: objective.error_norm(logits, y),
-    }
-    if kind not in kinds:
-        raise InputError(f"kind must be one of {', '.join(kinds)}; got '{kind}'")
-    return kinds[kind]().double().cpu().numpy()
+    if kind not in LOGIT_SCORES:
+        raise InputError(f"kind must be one of {', '.join(LOGIT_SCORES)}; got '{kind}'")
+    return LOGIT_SCORES[kind](logits, y).double().cpu().numpy()
 
 
 def score_el2n(
@@ -430,10 +439,9 @@ def score_histories(
     rows, labels = _tensors(X, y)
     config = config or TrainingConfig(evaluations=15)
     found = histories(lambda seeds: ModuleCopies(seeds, model_fn, config), rows, labels, config, models, seed)
-    of_kind = {"learned-iteration": objective.learned_iteration, "forgetting": objective.forgetting_counts}
-    if kind not in of_kind:
-        raise InputError(f"kind must be one of {', '.join(of_kind)}; got '{kind}'")
-    values = [of_kind[kind](history) for history in found]
+    if kind not in HISTORY_SCORES:
+        raise InputError(f"kind must be one of {', '.join(HISTORY_SCORES)}; got '{kind}'")
+    values = [HISTORY_SCORES[kind](history) for history in found]
     return Scores(np.mean(values, 0), kind, np.std(values, 0), about=_about(labels, seed, config, models=models))
 
 

@@ -4,7 +4,16 @@ A trial is one seed of one arm: a tree of all its pacing functions, in which wha
 engine runs trials, on this machine or a cluster, keeps their rows and goes on after a kill.
 """
 
-__all__ = ["STANDARD", "CurriculumStudy", "StudySpec", "judge_study", "study_rows"]
+__all__ = [
+    "SCORERS",
+    "STANDARD",
+    "CurriculumStudy",
+    "StudyResult",
+    "StudySpec",
+    "judge_study",
+    "score_examples",
+    "study_rows",
+]
 
 import hashlib
 import itertools
@@ -25,6 +34,7 @@ from torch import Tensor, nn
 from rostra.engine.claims import Claim, Context, Row, Scale
 from rostra.engine.errors import InputError, JobError
 from rostra.engine.files import write_atomically
+from rostra.engine.progress import progress_bar
 
 from .baselines import holm, matched_baseline, selection_test
 from .data import StudyData, load_data
@@ -32,10 +42,11 @@ from .noise import inject_label_noise
 from .objective import noise_auc
 from .ordering import ORDERS, check_scores, make_order
 from .pacing import PacingFunction, prefix_sizes
-from .scorers import cv_scores
+from .scorers import HISTORY_SCORES, LOGIT_SCORES, Scores, cv_scores, histories, score_logits
 from .training import Copies, ModuleCopies, Plan, StackedMLP, TrainingConfig, train_plans
 
 STANDARD = "standard"
+SCORERS = ("cv-loss", *HISTORY_SCORES, *LOGIT_SCORES)
 METRICS = ("test_at_best_val", "test_final", "test_best", "val_best")
 
 
@@ -269,6 +280,44 @@ def _plans(
         Plan(seed, order, prefix_sizes(pacing, config.total_steps, n, least, spec.direction)) for pacing in spec.pacings
     ]
     return plans, [{"family": p.family, "a": p.a, "b": p.b, "run": 0} for p in spec.pacings]
+
+
+def score_examples(
+    spec: StudySpec, data: StudyData, scorer: str, *, models: int = 5, seed: int = 0, device: str = "cpu"
+) -> Scores:
+    """Difficulty of ``data.x`` by the study's network.
+
+    Args:
+        spec: its network, training, folds and repeats are used.
+        data: only the training part is.
+        scorer: one of :data:`SCORERS`.
+        models: trainings that scores other than "cv-loss" are averaged over.
+        seed: of weights and batches.
+        device: of the networks.
+
+    Raises:
+        InputError: for an unknown scorer, or a batch larger than the data.
+    """
+    if scorer not in SCORERS:
+        raise InputError(f"there is no scorer '{scorer}'; there are: {', '.join(SCORERS)}")
+    config = spec.training
+    if config.batch_size > len(data.y):
+        raise InputError(f"batch_size {config.batch_size} is above the number of examples, {len(data.y)}")
+    copies = make_copies(spec, data, config, device)
+    x, y = data.x.to(device), torch.as_tensor(data.y, device=device)
+    if scorer == "cv-loss":
+        return cv_scores(copies, x, y, config, spec.folds, spec.repeats, seed)
+    if scorer in HISTORY_SCORES:
+        found = [HISTORY_SCORES[scorer](history) for history in histories(copies, x, y, config, models, seed)]
+        return Scores(np.mean(found, 0), scorer, np.std(found, 0), about={"seed": seed, **config.__dict__})
+    everything, sizes = np.arange(len(y)), np.full(config.total_steps, len(y))
+    plans = [Plan(seed * 1000 + number, everything, sizes, root=number) for number in range(models)]
+    with progress_bar(scorer, models * config.total_steps) as advance:
+        run = train_plans(copies, plans, x, y[None], config, advance=advance)
+    logits = torch.stack([run.copies.logits(slice(number, number + 1), x)[0] for number in range(models)])
+    values = [score_logits(own, y, scorer) for own in logits]
+    predicted = torch.softmax(logits, -1).mean(0).argmax(-1).cpu().numpy()
+    return Scores(np.mean(values, 0), scorer, np.std(values, 0), predicted, {"seed": seed, **config.__dict__})
 
 
 # ------------------------------------------------------- a whole study

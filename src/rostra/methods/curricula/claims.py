@@ -1,0 +1,330 @@
+"""The paper's claims about curricula, as runs. Margins and seeds are fixed here, before any run.
+
+In the studies, an arm's strategy is chosen by the validation accuracy of each seed, and standard training is tried as
+often as there are strategies, with the same choice: selection favours nobody.
+"""
+
+__all__ = ["CLAIMS"]
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rostra.engine.claims import Claim, Context, Row, Scale
+from rostra.engine.stats import Equivalence, NonInferiority, Superiority, Threshold
+
+if TYPE_CHECKING:
+    from .training import TrainingConfig
+
+_SELECTED = (
+    "selected: test accuracy of the pacing function (for standard training: of the run) that is best in validation, "
+    "seed by seed; standard training is run as often as there are pacing functions. The paper has plots only."
+)
+_ORDERS = ("curriculum", "anti-curriculum", "random")
+
+
+# ------------------------------------------------------- studies
+
+
+def strategies(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:
+    """A row a training, as :func:`.study.study_rows` gives it, and ``selected``: the test accuracy of the row that is
+    best in validation. An arm "ORDER at NOISE" has that share of noisy labels."""
+    from .study import study_rows
+
+    order, _, noise = arm.partition(" at ")
+    study = {**settings, "noise": float(noise)} if noise else settings
+    for seed in seeds:
+        rows = list(study_rows(study, order, [seed], context))
+        best = max(rows, key=lambda row: row["val_best"])
+        for row in rows:
+            yield {**row, "selected": best["test_at_best_val"], "selected_a": best["a"], "selected_b": best["b"]}
+
+
+def _study(a: Sequence[float], b: Sequence[float], data: str, steps: int, **more: Any) -> dict[str, Any]:
+    training = {"total_steps": steps, "batch_size": 64, "lr": 0.1, "evaluations": 10}
+    score = {"total_steps": 200, "batch_size": 64, "lr": 0.05, "evaluations": 1}
+    families = more.pop("families", ["step"])
+    return {
+        "data": {"set": data},
+        "families": families,
+        "a": list(a),
+        "b": list(b),
+        "standard_runs": len(families) * len(a) * len(b),
+        "training": training | more.pop("training", {}),
+        "score_training": score | more.pop("score_training", {}),
+        "val_labels": "clean",
+        **more,
+    }
+
+
+_PAPER_A, _PAPER_B = (0.01, 0.1, 0.2, 0.4, 0.8, 1.6), (0.0025, 0.1, 0.2, 0.4, 0.8)
+_SMALL: dict[str, Any] = {"hidden": 64, "training": {"batch_size": 32}, "repeats": 1}
+_PAPER_TRAINING = {"batch_size": 128, "weight_decay": 5e-4, "augment": True, "evaluations": 50}
+
+
+def _noise_arms(shares: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{order} at {share}" for share in shares for order in ("standard", *_ORDERS))
+
+
+# ------------------------------------------------------- what is hard to whom
+
+
+def agreements(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:
+    """Spearman correlation of two difficulties of the same examples, ``spearman``; arms "NETWORK SCORE and NETWORK
+    SCORE"; where both sides are alike, their networks start from other weights."""
+    from scipy.stats import spearmanr
+
+    from .data import load_data
+
+    data = load_data(settings["data"], context)
+    sides = [side.split() for side in arm.split(" and ")]
+    for seed in seeds:
+        found = [
+            _difficulty(settings, network, score, data, 2 * seed + place, context.device)
+            for place, (network, score) in enumerate(sides)
+        ]
+        yield {"seed": seed, "spearman": float(spearmanr(*found).statistic)}
+
+
+def _difficulty(settings: Mapping[str, Any], network: str, score: str, data: Any, seed: int, device: str) -> Any:
+    """Of the training examples; "late" is the loss after a training ``late_factor`` times as long."""
+    from .study import StudySpec, score_examples
+
+    config = _config(settings, settings["steps"] * (settings["late_factor"] if score == "late" else 1))
+    spec = StudySpec(network=network, training=config, folds=4, repeats=settings["repeats"])
+    name = {"early": "loss", "late": "loss"}.get(score, score)
+    return score_examples(spec, data, name, models=1, seed=seed, device=device).values
+
+
+def _config(settings: Mapping[str, Any], steps: int) -> "TrainingConfig":
+    from .training import TrainingConfig
+
+    return TrainingConfig(steps, settings["batch_size"], settings["lr"], evaluations=min(15, steps))
+
+
+def orders_learned(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:
+    """Train by an order with step pacing; ``spearman``: of the learned iterations with the c-score behind the order."""
+    import numpy as np
+    import torch
+    from scipy.stats import spearmanr
+
+    from .data import load_data
+    from .objective import learned_iteration
+    from .ordering import make_order
+    from .pacing import PacingFunction, prefix_sizes
+    from .study import StudySpec, make_copies, score_examples
+    from .training import Plan, train_plans
+
+    data = load_data(settings["data"], context)
+    config = _config(settings, settings["steps"])
+    spec = StudySpec(network=settings["network"], training=config, repeats=settings["repeats"])
+    n = len(data.y)
+    x, y = data.x.to(context.device), torch.as_tensor(data.y, device=context.device)
+    for seed in seeds:
+        scores = score_examples(spec, data, "cv-loss", seed=1000 + seed, device=context.device).values
+        order = np.arange(n) if arm == "standard" else make_order(scores, arm, data.y, seed)
+        pacing = None if arm == "standard" else PacingFunction("step", settings["a"], settings["b"])
+        sizes = prefix_sizes(pacing, config.total_steps, n, 2 * config.batch_size)
+        correct: list[Any] = []
+
+        def measure(nets: Any, which: slice, numbers: Sequence[int], correct: list[Any] = correct) -> Any:
+            correct.append((nets.logits(which, x)[0].argmax(1) == y).cpu().numpy())
+            return [{}]
+
+        train_plans(
+            make_copies(spec, data, config, context.device), [Plan(seed, order, sizes)], x, y[None], config, measure
+        )
+        learned = learned_iteration(np.stack(correct))
+        yield {"seed": seed, "spearman": float(spearmanr(learned, scores).statistic)}
+
+
+_SMOKE_VISION: dict[str, Any] = {
+    "data": {"set": "digits"},
+    "steps": 60,
+    "batch_size": 32,
+    "lr": 0.05,
+    "repeats": 1,
+    "late_factor": 5,
+}
+_LAPTOP_VISION: dict[str, Any] = {
+    "data": {"set": "cifar10"},
+    "steps": 750,
+    "batch_size": 64,
+    "lr": 0.05,
+    "repeats": 2,
+    "late_factor": 8,
+}
+_LEARNED: dict[str, Any] = {"network": "cnn", "a": 0.8, "b": 0.2}
+_IMPLICIT_ARMS = (
+    "cnn learned-iteration and cnn learned-iteration",
+    "cnn learned-iteration and cnn-plain learned-iteration",
+    "cnn learned-iteration and mlp learned-iteration",
+    "mlp learned-iteration and mlp learned-iteration",
+)
+_SCORER_ARMS = (
+    "cnn early and cnn cv-loss",
+    "cnn early and cnn learned-iteration",
+    "cnn learned-iteration and cnn cv-loss",
+    "mlp early and mlp cv-loss",
+    "mlp late and mlp cv-loss",
+)
+
+
+CLAIMS = (
+    Claim(
+        name="implicit",
+        statement="Networks learn examples in orders of their own that agree, more within a family than between "
+        "convolutional and fully-connected nets.",
+        source="Wu, Dyer, Neyshabur (2021), figure 2",
+        paper={},
+        metric="spearman",
+        unit="Spearman correlation of learned iterations",
+        arms=_IMPLICIT_ARMS,
+        scales={"smoke": Scale(_SMOKE_VISION, seeds=1), "laptop": Scale(_LAPTOP_VISION, seeds=5)},
+        comparisons=(
+            *(Threshold(arm, metric="spearman", bound=0.3) for arm in _IMPLICIT_ARMS),
+            Superiority(_IMPLICIT_ARMS[0], over=_IMPLICIT_ARMS[2], metric="spearman", paired=False),
+            Superiority(_IMPLICIT_ARMS[1], over=_IMPLICIT_ARMS[2], metric="spearman", paired=False),
+        ),
+        run=agreements,
+        note="CIFAR-10 at 16 x 16, 8,000 images, two small families. The paper has 142 trainings and shows "
+        "images only; there is no paper scale.",
+    ),
+    Claim(
+        name="scorers",
+        statement="Loss early in training, learned iteration and cross-validated loss agree on what is hard; the loss "
+        "at the end of training does not.",
+        source="Wu, Dyer, Neyshabur (2021), figure 3",
+        paper={},
+        metric="spearman",
+        unit="Spearman correlation of scores",
+        arms=_SCORER_ARMS,
+        scales={"smoke": Scale(_SMOKE_VISION, seeds=1), "laptop": Scale(_LAPTOP_VISION, seeds=5)},
+        comparisons=(
+            *(Threshold(arm, metric="spearman", bound=0.3) for arm in _SCORER_ARMS[:4]),
+            Superiority(_SCORER_ARMS[3], over=_SCORER_ARMS[4], metric="spearman", paired=False),
+        ),
+        run=agreements,
+        note="late: the loss after a training eight times as long. There is no paper scale.",
+    ),
+    Claim(
+        name="learned_order",
+        statement="Showing hard examples first changes the order in which they are learned; showing easy ones first, "
+        "or a random order, does not.",
+        source="Wu, Dyer, Neyshabur (2021), figure 3",
+        paper={},
+        metric="spearman",
+        unit="Spearman correlation of learned iterations with the c-score",
+        arms=("standard", *_ORDERS),
+        scales={
+            "smoke": Scale({**_SMOKE_VISION, **_LEARNED}, seeds=1),
+            "laptop": Scale({**_LAPTOP_VISION, **_LEARNED}, seeds=5),
+        },
+        comparisons=(
+            Superiority("standard", over="anti-curriculum", metric="spearman"),
+            NonInferiority("curriculum", to="standard", metric="spearman", margin=0.05),
+            NonInferiority("random", to="standard", metric="spearman", margin=0.05),
+        ),
+        run=orders_learned,
+        note="Step pacing, a = 0.8, b = 0.2. There is no paper scale.",
+    ),
+    Claim(
+        name="standard",
+        statement="With clean labels and enough time no order helps: the best of each search is as good as the best of "
+        "as many standard trainings.",
+        source="Wu, Dyer, Neyshabur (2021), figure 5",
+        paper={},
+        metric="selected",
+        unit="test accuracy of the choice by validation",
+        arms=("standard", *_ORDERS),
+        scales={
+            "smoke": Scale(_study((0.8, 1.6), (0.2, 0.4), "digits", 100, **_SMALL), seeds=2),
+            "laptop": Scale(_study(_PAPER_A, _PAPER_B, "mnist", 2370), seeds=10),
+            "paper": Scale(
+                _study(_PAPER_A, _PAPER_B, "cifar10", 39_100, network="resnet50", training=_PAPER_TRAINING, repeats=10),
+                seeds=3,
+            ),
+        },
+        comparisons=tuple(Equivalence(order, to="standard", metric="selected", margin=0.005) for order in _ORDERS),
+        run=strategies,
+        index=("seed", "family", "a", "b", "run"),
+        note=_SELECTED,
+    ),
+    Claim(
+        name="short_budget",
+        statement="With little time easy-first beats standard training; hard-first does not.",
+        source="Wu, Dyer, Neyshabur (2021), figure 6",
+        paper={},
+        metric="selected",
+        unit="test accuracy of the choice by validation",
+        arms=("standard", *_ORDERS),
+        scales={
+            "smoke": Scale(_study((1.6,), (0.4,), "digits", 20, **_SMALL), seeds=2),
+            "laptop": Scale(
+                _study(
+                    (0.8, 1.6),
+                    (0.2, 0.4),
+                    "cifar10",
+                    60,
+                    network="cnn",
+                    families=["step", "linear"],
+                    training={"lr": 0.05},
+                    score_training={"total_steps": 250},
+                    repeats=1,
+                ),
+                seeds=12,
+            ),
+        },
+        comparisons=(
+            Superiority("curriculum", over="standard", metric="selected"),
+            Superiority("curriculum", over="random", metric="selected"),
+            Superiority("curriculum", over="anti-curriculum", metric="selected"),
+        ),
+        run=strategies,
+        index=("seed", "family", "a", "b", "run"),
+        note=f"Half an epoch on CIFAR-10 at 16 x 16. On easy data easy-first hurts: do not expect this everywhere. "
+        f"{_SELECTED}",
+    ),
+    Claim(
+        name="label_noise",
+        statement="With wrong labels in the data easy-first beats standard training, random and hard-first orders.",
+        source="Wu, Dyer, Neyshabur (2021), figures 7 and 8",
+        paper={},
+        metric="selected",
+        unit="test accuracy of the choice by validation",
+        arms=_noise_arms(("0.2", "0.4", "0.6")),
+        scales={
+            "smoke": Scale(
+                _study((0.8, 1.6), (0.2, 0.4), "digits", 200, **_SMALL), seeds=2, arms=_noise_arms(("0.6",))
+            ),
+            "laptop": Scale(_study(_PAPER_A, _PAPER_B, "mnist", 500), seeds=10),
+        },
+        comparisons=tuple(
+            Superiority(f"curriculum at {share}", over=f"{other} at {share}", metric="selected")
+            for share in ("0.2", "0.4", "0.6")
+            for other in ("standard", "random", "anti-curriculum")
+        ),
+        run=strategies,
+        index=("seed", "family", "a", "b", "run"),
+        note="A share of the training labels is shuffled; scores are made of the noisy labels; validation is clean, as "
+        f"in the paper. {_SELECTED}",
+    ),
+    Claim(
+        name="shrink",
+        statement="Removing examples over time does not help, in whatever order.",
+        source="Wu, Dyer, Neyshabur (2021), text; the formula of the removal is ours",
+        paper={},
+        metric="selected",
+        unit="test accuracy of the choice by validation",
+        arms=("standard", *_ORDERS),
+        scales={
+            "smoke": Scale(_study((0.8,), (0.2, 0.4), "digits", 100, direction="shrink", **_SMALL), seeds=2),
+            "laptop": Scale(
+                _study((0.2, 0.8), (0.2, 0.8), "mnist", 500, families=["step", "linear"], direction="shrink"), seeds=10
+            ),
+        },
+        comparisons=tuple(NonInferiority("standard", to=order, metric="selected", margin=0.005) for order in _ORDERS),
+        run=strategies,
+        index=("seed", "family", "a", "b", "run"),
+        note=_SELECTED,
+    ),
+)
