@@ -66,11 +66,15 @@ def test_a_study_of_a_table(checked, tmp_path):
     table = pd.DataFrame(rng.normal(size=(240, 3)), columns=["x1", "x2", "x3"])
     table["kind"] = np.where(table["x1"] > 0, "up", "down")
     table.to_csv(tmp_path / "table.csv", index=False)
-    (tmp_path / "study.toml").write_text('label_smoothing = 1\n')
+    (tmp_path / "study.toml").write_text("label_smoothing = 1\n")
     options = ("--label", "kind", "--out", tmp_path / "study", "--workers", "1")
-    refused = checked("curricula", "study", tmp_path / "table.csv", "--spec", tmp_path / "study.toml", *options, status=2)
+    refused = checked(
+        "curricula", "study", tmp_path / "table.csv", "--spec", tmp_path / "study.toml", *options, status=2
+    )
     assert "a study has no setting 'label_smoothing'" in refused.stderr
-    (tmp_path / "study.toml").write_text('seeds = 2\nhidden = 8\nrepeats = 1\na = [0.8]\nb = [0.4]\n[training]\ntotal_steps = 30\n')
+    (tmp_path / "study.toml").write_text(
+        "seeds = 2\nhidden = 8\nrepeats = 1\na = [0.8]\nb = [0.4]\n[training]\ntotal_steps = 30\n"
+    )
     done = checked(
         "curricula", "study", tmp_path / "table.csv", "--spec", tmp_path / "study.toml", "--batch-size", "32",
         *options, "--json",

@@ -265,8 +265,6 @@ def _plans(
     spec: StudySpec, data: StudyData, arm: str, seed: int, seeded: Seeded
 ) -> tuple[list[Plan], list[dict[str, Any]]]:
     n, config = len(data.y), spec.training
-    if config.batch_size > n:
-        raise InputError(f"batch_size {config.batch_size} is above the number of training examples, {n}")
     if arm == STANDARD:
         everything = np.full(config.total_steps, n)
         seeds = [seed + 1_000_000 * run for run in range(spec.standard_runs)]
@@ -321,6 +319,16 @@ def score_examples(
 
 
 # ------------------------------------------------------- a whole study
+
+
+def _check(spec: StudySpec, data: StudyData) -> None:
+    """Refuse what no trial could do."""
+    for config in (spec.training, spec.score_training or spec.training):
+        if config.batch_size > len(data.y):
+            raise InputError(f"batch_size {config.batch_size} is above the number of training examples, {len(data.y)}")
+    if spec.scorer == "given" and data.scores is None:
+        raise InputError("scorer 'given' needs scores; give them with the data")
+    make_copies(spec, data, spec.training, "cpu")([0])
 
 
 class CurriculumStudy:
@@ -388,7 +396,7 @@ class CurriculumStudy:
         from rostra.engine.results import ResultStore, row_key
 
         settings = {**self.spec.to_settings(), "data": self.data}
-        load_data(self.data, Context(device, out))  # wrong data are found out here, not by the workers
+        _check(self.spec, load_data(self.data, Context(device, out)))  # here, not in every worker
         arms = (STANDARD, *self.spec.orders)
         claim = Claim(
             name="study",
