@@ -3,6 +3,7 @@
 __all__ = ["ORDERS", "balance_order", "check_scores", "make_order", "validation_split"]
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,13 +91,24 @@ def balance_order(ranking: ArrayLike, groups: ArrayLike) -> NDArray[np.int64]:
         groups: label of each example (not of each rank), shape (n,).
     """
     ranking = np.asarray(ranking)
-    _, of_ranks = np.unique(np.asarray(groups)[ranking], return_inverse=True)
+    of_ranks = _group_numbers(np.asarray(groups)[ranking])
     by_group = np.argsort(of_ranks, kind="stable")
     counts = np.bincount(of_ranks)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     within = np.empty(len(ranking), dtype=np.int64)
     within[by_group] = np.arange(len(ranking)) - starts
-    return ranking[np.argsort(within, kind="stable")]
+    return ranking[np.argsort(_narrow(within), kind="stable")]
+
+
+def _narrow(numbers: NDArray[np.int64]) -> NDArray[Any]:
+    """In 16 bits where they fit: NumPy sorts those by their digits, ten times faster."""
+    return numbers.astype(np.uint16) if numbers.size and numbers.max() < 2**16 else numbers
+
+
+def _group_numbers(groups: NDArray[Any]) -> NDArray[Any]:
+    """Numbers from 0 for any labels; small whole numbers stay as they are."""
+    whole = groups.dtype.kind in "iu" and groups.size and groups.min() >= 0 and groups.max() < 2**16
+    return groups.astype(np.uint16) if whole else _narrow(np.unique(groups, return_inverse=True)[1])
 
 
 def validation_split(
@@ -113,16 +125,18 @@ def validation_split(
     if not 0 < fraction < 1:
         raise InputError(f"the validation fraction must lie between 0 and 1, got {fraction}")
     labels = np.asarray(labels)
-    classes, of_examples, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    of_examples = _group_numbers(labels)
+    counts = np.bincount(of_examples)
     taken = np.floor(counts * fraction).astype(np.int64)
-    if (taken == 0).any():
-        name = classes[(taken == 0).argmax()]
+    if ((taken == 0) & (counts > 0)).any():
+        number = int(((taken == 0) & (counts > 0)).argmax())
         raise InputError(
-            f"class '{name}' has {counts[(taken == 0).argmax()]} examples, too few for a validation fraction of "
-            f"{fraction:g}; take a larger one, or give validation data"
+            f"class '{labels[(of_examples == number).argmax()]}' has {counts[number]} examples, too few for a "
+            f"validation fraction of {fraction:g}; take a larger one, or give validation data"
         )
-    keys = np.random.default_rng([seed, SPLIT]).random(len(labels))
-    ranked = np.lexsort((keys, of_examples))
+    shuffled = np.random.default_rng([seed, SPLIT]).permutation(len(labels))
+    ranked = shuffled[np.argsort(of_examples[shuffled], kind="stable")]
     place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    held_out = place < np.repeat(taken, counts)
-    return np.sort(ranked[~held_out]), np.sort(ranked[held_out])
+    held_out = np.zeros(len(labels), dtype=bool)
+    held_out[ranked[place < np.repeat(taken, counts)]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
