@@ -20,6 +20,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,15 @@ from numpy.typing import NDArray
 from rows import Row, parse_arguments, print_rows
 from torch.utils.data import DataLoader, TensorDataset
 
+from rostra.engine.claims import Context
 from rostra.engine.runtime import set_threads
-from rostra.methods.curricula.data import load_data
+from rostra.methods.curricula.data import StudyData, load_data
 from rostra.methods.curricula.ordering import ORDERS, balance_order, make_order, validation_split
 from rostra.methods.curricula.pacing import FAMILIES, PAPER_A, PAPER_B, PacingFunction, prefix_sizes
 from rostra.methods.curricula.sampler import CurriculumBatchSampler
 from rostra.methods.curricula.training import Plan, StackedMLP, TrainingConfig, plan_batches, train_plans
 
-HIDDEN, BATCH, EPOCHS = 64, 32, 1
+HIDDEN, CLASSES, BATCH, EPOCHS = 64, 10, 32, 1
 TOLERANCE = 1e-8
 
 
@@ -84,44 +86,50 @@ def train_by_script(
         optimizer.step()
 
 
-def study(seeds: int, sample: int, rounds: int) -> Row:
-    from pathlib import Path
-
-    from rostra.engine.claims import Context
-
-    digits = load_data({"set": "digits"}, Context("cpu", Path()))
-    x, y = digits.x.flatten(1), torch.as_tensor(digits.y)
-    steps = EPOCHS * -(-len(y) // BATCH)
-    config = TrainingConfig(steps, BATCH, 0.1, evaluations=1)
-    scores = np.random.default_rng(0).random(len(y))
-    plans = strategies(scores, digits.y, seeds, config)
-
-    def copies(of: Sequence[int], dtype: torch.dtype = torch.float32) -> StackedMLP:
-        made = StackedMLP(of, x.shape[1], HIDDEN, digits.classes, config)
-        made.values, made.velocities = made.values.to(dtype), made.velocities.to(dtype)
-        return made
-
-    chosen = [plans[i] for i in np.linspace(0, len(plans) - 1, sample).astype(int)]
-    doubles = train_plans(lambda of: copies(of, torch.float64), chosen[:5], x.double(), y[None], config)
+def check_equal_work(plans: Sequence[Plan], x: torch.Tensor, y: torch.Tensor, config: TrainingConfig) -> float:
+    """Train plans both ways in double precision; the largest difference of their outputs."""
+    doubles = train_plans(lambda seeds: fresh(seeds, x.double(), config), plans, x.double(), y[None], config)
     apart = 0.0
-    for number, plan in enumerate(chosen[:5]):
-        module = as_module(copies([plan.seed], torch.float64), torch.float64)
+    for number, plan in enumerate(plans):
+        module = as_module(fresh([plan.seed], x.double(), config), torch.float64)
         train_by_script(module, plan_batches(plan, config), TensorDataset(x.double(), y), config)
         place = doubles.copy_of[number]
         found = doubles.copies.logits(slice(place, place + 1), x.double())[0]
         apart = max(apart, float((module(x.double()) - found).abs().max().detach()))
     if apart > TOLERANCE:
         raise SystemExit(f"the two trainings differ by {apart:.1e}")
+    return apart
 
+
+def fresh(seeds: Sequence[int], x: torch.Tensor, config: TrainingConfig) -> StackedMLP:
+    """New copies in the precision of x."""
+    made = StackedMLP(seeds, x.shape[1], HIDDEN, CLASSES, config)
+    made.values, made.velocities = made.values.to(x), made.velocities.to(x)
+    return made
+
+
+def digits() -> StudyData:
+    return load_data({"set": "digits"}, Context("cpu", Path()))
+
+
+def study(seeds: int, sample: int, rounds: int) -> Row:
+    data_set = digits()
+    x, y = data_set.x.flatten(1), torch.as_tensor(data_set.y)
+    steps = EPOCHS * -(-len(y) // BATCH)
+    config = TrainingConfig(steps, BATCH, 0.1, evaluations=1)
+    scores = np.random.default_rng(0).random(len(y))
+    plans = strategies(scores, data_set.y, seeds, config)
+    chosen = [plans[i] for i in np.linspace(0, len(plans) - 1, sample).astype(int)]
+    apart = check_equal_work(chosen[:5], x, y, config)
     data = TensorDataset(x, y)
     batches = [plan_batches(plan, config) for plan in chosen]
     own, theirs = [], []
     run = None
     for _ in range(rounds):
         start = time.process_time()
-        run = train_plans(copies, plans, x, y[None], config)
+        run = train_plans(lambda seeds: fresh(seeds, x, config), plans, x, y[None], config)
         own.append(time.process_time() - start)
-        modules = [as_module(copies([plan.seed]), torch.float32) for plan in chosen]
+        modules = [as_module(fresh([plan.seed], x, config), torch.float32) for plan in chosen]
         seconds = cpu_seconds(
             lambda modules=modules: [
                 train_by_script(module, b, data, config) for module, b in zip(modules, batches, strict=True)

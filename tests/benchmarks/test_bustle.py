@@ -1,21 +1,9 @@
 """The benchmark compares equal work, or stops."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from rostra.methods.bustle import core, reference
 from rostra.methods.bustle.tasks import load_tasks
-
-
-@pytest.fixture(scope="module")
-def benchmark_module():
-    path = Path(__file__).parents[2] / "benchmarks" / "bustle.py"
-    spec = importlib.util.spec_from_file_location("benchmark_bustle", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_speeds_are_of_the_same_expressions(benchmark_module):

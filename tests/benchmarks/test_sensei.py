@@ -1,23 +1,11 @@
 """The benchmark compares equal work, or stops. The peer is not installed here; a plain loop answers for it."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def benchmark_module():
-    spec = importlib.util.spec_from_file_location("benchmark_sensei", BENCHMARKS / "sensei.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def plain_steps(benchmark_module, *, batches, noises, weights, rho, eps, steps, auditor_lr, lr, **_):

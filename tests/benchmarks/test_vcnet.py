@@ -1,18 +1,6 @@
 """The benchmark's plain loop does the work that it is compared on."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-
-@pytest.fixture(scope="module")
-def benchmark_module():
-    path = Path(__file__).parents[2] / "benchmarks" / "vcnet.py"
-    spec = importlib.util.spec_from_file_location("benchmark_vcnet", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_plain_loop_trains_what_ours_trains(benchmark_module):

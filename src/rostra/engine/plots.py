@@ -1,6 +1,6 @@
 """Plots that read well on light and on dark pages."""
 
-__all__ = ["ACCENTS", "INK", "check_picture", "new_figure", "save_svg", "strip_plot"]
+__all__ = ["ACCENTS", "INK", "check_picture", "new_figure", "new_panels", "save_svg", "strip_plot"]
 
 import io
 from collections.abc import Mapping, Sequence
@@ -36,21 +36,28 @@ def check_picture(path: Path) -> None:
 
 def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     """An empty figure in inches, with one pair of axes in the house style; no global state."""
+    figure, [axes] = new_panels(width, height, 1, 1)
+    return figure, axes
+
+
+def new_panels(width: float, height: float, rows: int, columns: int) -> "tuple[Figure, list[Axes]]":
+    """As :func:`new_figure`, with rows x columns pairs of axes, row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.patch.set_alpha(0.0)
-    axes = figure.subplots()
-    axes.patch.set_alpha(0.0)
-    axes.spines[["top", "right"]].set_visible(False)
-    for spine in axes.spines.values():
-        spine.set_color(INK)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    return figure, axes
+    panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes in panels:
+        axes.patch.set_alpha(0.0)
+        axes.spines[["top", "right"]].set_visible(False)
+        for spine in axes.spines.values():
+            spine.set_color(INK)
+        axes.tick_params(colors=INK, labelsize=9)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+    return figure, panels
 
 
 def save_svg(figure: "Figure", path: Path | io.StringIO) -> None:

@@ -11,7 +11,9 @@ from rostra.engine.datasets import load
 from rostra.engine.errors import InputError
 from rostra.fields.vision.datasets import CIFAR10, MNIST
 
-RNG = np.random.default_rng(0)
+
+def random_bytes(*shape):
+    return np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
 
 
 def archive(path, parts, folder="cifar-10-batches-bin", labels=None):
@@ -29,7 +31,7 @@ def archive(path, parts, folder="cifar-10-batches-bin", labels=None):
 @pytest.fixture
 def cifar(tmp_path):
     """(pixels of the training part, of the test part, folder)"""
-    pixels = RNG.integers(256, size=(6, 2, 3072), dtype=np.uint8)
+    pixels = random_bytes(6, 2, 3072)
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     archive(tmp_path / "cifar-10-binary.tar.gz", dict(zip(names, pixels, strict=True)))
     return pixels[:5].reshape(10, 3, 32, 32), pixels[5].reshape(2, 3, 32, 32), tmp_path
@@ -69,6 +71,16 @@ def test_damaged_archives_of_cifar10(tmp_path, cifar):
         files.read("test")
 
 
+def test_a_single_wrong_pixel_in_an_archive_is_found(tmp_path):
+    """Also where compression left the bytes as they are, so that only the check sum can tell."""
+    path = archive(tmp_path / "cifar-10-binary.tar.gz", {"test_batch": random_bytes(2, 3072)})
+    plain = bytearray(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=0))
+    plain[2000] ^= 1
+    path.write_bytes(plain)
+    with pytest.raises(InputError, match="CRC check failed"):
+        CIFAR10.read_original(tmp_path).read("test")
+
+
 def idx(path, array, magic=None):
     sizes = np.array(array.shape, dtype=">u4").tobytes()
     path.write_bytes(gzip.compress((magic or bytes([0, 0, 8, array.ndim])) + sizes + array.tobytes()))
@@ -76,7 +88,7 @@ def idx(path, array, magic=None):
 
 @pytest.fixture
 def mnist(tmp_path):
-    images = RNG.integers(256, size=(5, 28, 28), dtype=np.uint8)
+    images = random_bytes(5, 28, 28)
     for part in ("train", "t10k"):
         idx(tmp_path / f"{part}-images-idx3-ubyte.gz", images)
         idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", np.arange(5, dtype=np.uint8))

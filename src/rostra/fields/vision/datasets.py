@@ -79,11 +79,12 @@ def _from_cifar_archive(folder: Path, part: Part, count: int | None) -> Labelled
     names = ["test_batch"] if part == "test" else [f"data_batch_{i}" for i in range(1, 6)]
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = Path(member.name).stem
                 if name in names and member.isfile():
                     contents[name] = archive.extractfile(member).read()  # type: ignore[union-attr]
+            stream.read()  # to the end, where the check sum stands
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise _damaged(path, str(error)) from None
     for name in names:

@@ -135,7 +135,10 @@ def score(
 def agree(
     scores: Annotated[list[Path], typer.Argument(help="Two CSVs or more with columns id and score.")],
     out: Annotated[Path | None, typer.Option(help="CSV for the table.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Picture of the matrix.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture: the matrix, and what each score finds hard.")] = None,
+    families: Annotated[
+        str | None, typer.Option(help="Of the networks behind the scores, one a file: cnn,cnn,mlp.")
+    ] = None,
     resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap over examples.")] = 500,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -143,9 +146,13 @@ def agree(
 ) -> None:
     """Do scores agree on what is hard? Spearman correlation of every two, with bootstrap intervals.
 
-    Example: rostra curricula agree mlp.csv cnn.csv --plot agreement.png
+    With --families also the mean correlation within each family of networks and between them.
+
+    Example: rostra curricula agree cnn1.csv cnn2.csv mlp.csv --families cnn,cnn,mlp --plot agreement.png
     """
     prepare(quiet=quiet, threads=None)
+    import pandas as pd
+
     from rostra.engine.files import writable, write_atomically
     from rostra.engine.plots import check_picture
     from rostra.fields.tabular.tables import check_names, read_table
@@ -164,22 +171,26 @@ def agree(
     check_names(first, ["id", "score"])
     names = first["id"].astype(str).tolist()
     labels = [path.stem if [p.stem for p in scores].count(path.stem) == 1 else str(path) for path in scores]
-    table = agreement(
-        {name: read_scores(path, names) for name, path in zip(labels, scores, strict=True)}, resamples, seed
-    )
+    found = {name: read_scores(path, names) for name, path in zip(labels, scores, strict=True)}
+    table = agreement(found, resamples, seed)
+    tables = {"": table}
+    if families is not None:
+        tables["families: "] = agreement(found, resamples, seed, list_option(families))
     lines = [f"{len(names)} examples; Spearman correlation (95 % interval)"]
     lines += [
-        f"  {row.first} and {row.second}: {row.spearman:.3f} ({row.low:.3f} to {row.high:.3f})"
-        for row in table.itertuples()
+        f"  {kind}{row.first} and {row.second}: {row.spearman:.3f} ({row.low:.3f} to {row.high:.3f})"
+        for kind, part in tables.items()
+        for row in part.itertuples()
     ]
+    everything = pd.concat(tables.values())
     if out is not None:
         with write_atomically(out) as temporary:
-            table.to_csv(temporary, index=False)
+            everything.to_csv(temporary, index=False)
     if plot is not None:
         with write_atomically(plot) as temporary:
-            draw_agreement(table).savefig(temporary, dpi=150, facecolor="white")
+            draw_agreement(table, found).savefig(temporary, dpi=150, facecolor="white")
         lines.append(f"picture: {plot}")
-    emit(table.to_dict("records"), "\n".join(lines), json_output)
+    emit(everything.to_dict("records"), "\n".join(lines), json_output)
 
 
 @app.command()
@@ -218,7 +229,7 @@ def study(
     from rostra.engine.reproduce import EXECUTORS
     from rostra.engine.runtime import resolve_device
 
-    from .plots import draw_study
+    from .plots import draw_studies
     from .study import CurriculumStudy, StudySpec
 
     if executor not in EXECUTORS:
@@ -254,7 +265,7 @@ def study(
         with write_atomically(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     with write_atomically(out / "study.png") as temporary:
-        draw_study(result.table).savefig(temporary, dpi=150, facecolor="white")
+        draw_studies({"": result.table}).savefig(temporary, dpi=150, facecolor="white")
     emit(json.loads(report.to_json(orient="records")), _study_text(result.table, report, out), json_output)
 
 

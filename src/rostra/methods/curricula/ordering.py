@@ -1,6 +1,6 @@
 """From scores to an order of the examples: sorting, class balance, validation split."""
 
-__all__ = ["ORDERS", "balance_order", "check_scores", "make_order", "validation_split"]
+__all__ = ["ORDERS", "RANDOM", "balance_order", "check_scores", "make_order", "validation_split"]
 
 import warnings
 from typing import Any
@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rostra.engine.errors import InputError
 
-ORDERS = ("curriculum", "anti-curriculum", "random")
+RANDOM = "random"
+ORDERS = ("curriculum", "anti-curriculum", RANDOM)
 TIES, RANDOM_ORDER, SPLIT = 1, 2, 3
 """Streams of draws of a seed."""
 
@@ -61,7 +62,7 @@ def make_order(
     n = len(values)
     if groups is not None and len(np.asarray(groups)) != n:
         raise InputError(f"there are {len(np.asarray(groups))} group labels for {n} examples")
-    if order == "random":
+    if order == RANDOM:
         return np.random.default_rng([seed, RANDOM_ORDER]).permutation(n)
     _warn_of_ties(values)
     ranking = np.lexsort((np.random.default_rng([seed, TIES]).random(n), values))

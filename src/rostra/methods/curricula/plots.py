@@ -1,17 +1,18 @@
 """Pictures: suspicious images, agreement of scores, strategies of a study."""
 
-__all__ = ["draw_agreement", "draw_contact_sheet", "draw_study"]
+__all__ = ["draw_agreement", "draw_contact_sheet", "draw_studies"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rostra.engine.plots import ACCENTS, INK, new_figure
+from rostra.engine.plots import ACCENTS, INK, new_panels
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 10
@@ -26,9 +27,7 @@ def draw_contact_sheet(images: NDArray[np.uint8], captions: Sequence[str], colou
         colours: of the captions.
     """
     rows = -(-len(images) // COLUMNS)
-    figure, axes = new_figure(COLUMNS * 1.15, rows * 1.55)
-    axes.remove()
-    cells = np.atleast_1d(figure.subplots(rows, COLUMNS)).ravel()
+    figure, cells = new_panels(COLUMNS * 1.15, rows * 1.55, rows, COLUMNS)
     for cell in cells:
         cell.axis("off")
     for cell, image, caption, colour in zip(cells, images, captions, colours, strict=False):
@@ -40,31 +39,59 @@ def draw_contact_sheet(images: NDArray[np.uint8], captions: Sequence[str], colou
     return figure
 
 
-def draw_agreement(table: pd.DataFrame) -> "Figure":
-    """Spearman correlation of every two scores, as :func:`.scorers.agreement` gives them."""
-    names = list(dict.fromkeys([*table["first"], *table["second"]]))
+def draw_agreement(table: pd.DataFrame, scores: Mapping[str, NDArray[np.float64]]) -> "Figure":
+    """Left: Spearman correlation of every two scores. Right: what each of them finds hard (figures 2 and 3).
+
+    Args:
+        table: as :func:`.scorers.agreement` gives it for these scores.
+        scores: by name, shape (n,).
+    """
+    names = list(scores)
     values = np.eye(len(names))
     for row in table.itertuples():
         i, j = names.index(str(row.first)), names.index(str(row.second))
         values[i, j] = values[j, i] = float(row.spearman)  # type: ignore[arg-type]
-    figure, axes = new_figure(1.8 + 0.9 * len(names), 1.2 + 0.8 * len(names))
-    axes.imshow(values, cmap="RdBu", vmin=-1, vmax=1)
+    size = 1.4 + 0.8 * len(names)
+    figure, [matrix, image] = new_panels(2 * size + 0.8, size, 1, 2)
+    matrix.imshow(values, cmap="RdBu", vmin=-1, vmax=1)
     for i in range(len(names)):
         for j in range(len(names)):
             colour = "white" if abs(values[i, j]) > 0.6 else "black"
-            axes.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_title("Spearman correlation of difficulty", fontsize=10, color=INK)
+            matrix.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
+    matrix.set_yticks(range(len(names)), names)
+    matrix.set_title("Spearman correlation of difficulty", fontsize=10, color=INK)
+    ranks = np.stack([pd.Series(found).rank(pct=True).to_numpy() for found in scores.values()], axis=1)
+    by_difficulty = ranks[np.argsort(ranks.mean(1), kind="stable")]
+    shown = image.imshow(by_difficulty, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="antialiased")
+    bar = figure.colorbar(shown, ax=image)
+    bar.set_label("rank of difficulty", color=INK)
+    bar.ax.tick_params(colors=INK, labelsize=9)
+    image.set_ylabel("examples, by mean rank")
+    image.set_title("what each finds hard", fontsize=10, color=INK)
+    for axes in (matrix, image):
+        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     return figure
 
 
-def draw_study(table: pd.DataFrame, metric: str = "test_at_best_val") -> "Figure":
-    """Every strategy's mean over the seeds by order, and standard runs with their deviation (figure 5's scatter)."""
-    figure, axes = new_figure(7.0, 4.0)
+def draw_studies(tables: Mapping[str, pd.DataFrame], metric: str = "test_at_best_val") -> "Figure":
+    """Every strategy's mean over the seeds by order, and standard runs with their deviation (figure 5's scatter).
+
+    Args:
+        tables: by the title of its panel: a row a training, as :class:`.study.StudyResult` has them.
+        metric: on the vertical axis.
+    """
+    figure, panels = new_panels(max(7.0, 3.6 * len(tables)), 4.0, 1, len(tables))
+    for panel, (title, table) in zip(panels, tables.items(), strict=True):
+        panel.set_title(title, fontsize=10, color=INK)
+        _scatter_study(panel, table, metric)
+    panels[0].set_ylabel("test accuracy at the best validation accuracy" if metric == "test_at_best_val" else metric)
+    return figure
+
+
+def _scatter_study(axes: "Axes", table: pd.DataFrame, metric: str) -> None:
     standard = table.loc[table["order"] == "standard", metric]
     axes.axhspan(standard.mean() - standard.std(), standard.mean() + standard.std(), color=ACCENTS[5], alpha=0.2)
-    axes.axhline(standard.mean(), color=ACCENTS[5], label=f"standard, mean and deviation of {len(standard)} runs")
+    axes.axhline(standard.mean(), color=ACCENTS[5], label=f"standard: mean, deviation of {len(standard)} runs")
     orders = [order for order in table["order"].unique() if order != "standard"]
     for place, order in enumerate(orders):
         part = table[table["order"] == order]
@@ -73,6 +100,4 @@ def draw_study(table: pd.DataFrame, metric: str = "test_at_best_val") -> "Figure
         axes.plot(spread, means, "o", color=ACCENTS[place], markersize=4, alpha=0.8)
     axes.set_xticks(range(len(orders)), orders)
     axes.set_xlim(-0.6, len(orders) - 0.4)
-    axes.set_ylabel("test accuracy at the best validation accuracy")
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
-    return figure
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower center")

@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -464,43 +465,47 @@ def histories(
     return [np.stack(history) for history in found]
 
 
-def agreement(scores: Mapping[str, ArrayLike], resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+def agreement(
+    scores: Mapping[str, ArrayLike], resamples: int = 500, seed: int = 0, families: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Spearman correlation of every two scores, with bootstrap intervals over the examples.
 
     Args:
         scores: by name; all of one length.
         resamples: of the bootstrap.
         seed: of its draws.
+        families: of the networks behind the scores, one each. Then a row is the mean over all pairs of two families
+            (or over those within one), which is how the paper compares architectures (figure 2).
 
     Returns:
         Columns first, second, spearman, low, high (95 %).
 
     Raises:
-        InputError: for fewer than two scores, or scores of unequal length.
+        InputError: for fewer than two scores, scores of unequal length, or not one family a score.
     """
     from scipy.stats import rankdata
 
     names = list(scores)
     if len(names) < 2:
         raise InputError("agreement needs two scores or more")
+    if families is not None and len(families) != len(names):
+        raise InputError(f"there are {len(families)} families for {len(names)} scores; give one each")
     n = len(np.asarray(scores[names[0]]))
     values = np.stack([check_scores(scores[name], n) for name in names])
-    ranks = rankdata(values, axis=1)
     rng = np.random.default_rng([seed, RESAMPLES])
-    drawn = []
-    for _ in range(resamples):
-        rows = rng.integers(0, n, n)
-        drawn.append(_correlations(rankdata(values[:, rows], axis=1)))
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    found = _correlations(ranks)
-    return pd.DataFrame(
-        [
-            {"first": a, "second": b, "spearman": found[i, j], "low": low[i, j], "high": high[i, j]}
-            for i, a in enumerate(names)
-            for j, b in enumerate(names)
-            if i < j
-        ]
-    )
+    found = _correlations(rankdata(values, axis=1))
+    resampled = np.stack([_correlations(rankdata(values[:, rng.integers(0, n, n)], axis=1)) for _ in range(resamples)])
+    groups: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for pair in itertools.combinations(range(len(names)), 2):
+        of = names if families is None else families
+        first, second = sorted((of[pair[0]], of[pair[1]]), key=list(of).index)
+        groups.setdefault((first, second), []).append(pair)
+    rows = []
+    for (first, second), pairs in groups.items():
+        i, j = zip(*pairs, strict=True)
+        low, high = np.quantile(resampled[:, i, j].mean(1), (0.025, 0.975))
+        rows.append({"first": first, "second": second, "spearman": found[i, j].mean(), "low": low, "high": high})
+    return pd.DataFrame(rows)
 
 
 def _correlations(ranks: Values) -> Values:

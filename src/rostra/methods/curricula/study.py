@@ -20,7 +20,7 @@ import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from rostra.engine.claims import Claim, Context, Row, Scale
 from rostra.engine.errors import InputError, JobError
@@ -40,12 +41,13 @@ from .baselines import holm, matched_baseline, selection_test
 from .data import StudyData, load_data
 from .noise import inject_label_noise
 from .objective import noise_auc
-from .ordering import ORDERS, check_scores, make_order
+from .ordering import ORDERS, RANDOM, check_scores, make_order
 from .pacing import PacingFunction, prefix_sizes
 from .scorers import HISTORY_SCORES, LOGIT_SCORES, Scores, cv_scores, histories, score_logits
 from .training import Copies, ModuleCopies, Plan, StackedMLP, TrainingConfig, train_plans
 
 STANDARD = "standard"
+GIVEN = "given"
 SCORERS = ("cv-loss", *HISTORY_SCORES, *LOGIT_SCORES)
 METRICS = ("test_at_best_val", "test_final", "test_best", "val_best")
 
@@ -64,9 +66,10 @@ class StudySpec:
         training: of every network.
         noise, noise_kind: share of training labels that are spoiled, and how; see :func:`.inject_label_noise`.
         val_labels: "noisy" spoils the validation labels, too, as a practitioner has them; "clean" is the paper's.
-        scorer: "cv-loss", or "given" for scores of one's own.
-        score_training: of the models behind "cv-loss"; None takes ``training``.
-        folds, repeats: of "cv-loss".
+        scorer: one of :data:`SCORERS`, or "given" for scores of one's own.
+        score_training: of the models behind the scores; None takes ``training``.
+        folds: of "cv-loss".
+        repeats: of "cv-loss"; trainings that the other scores are averaged over.
         balance: keep classes in equal numbers in every prefix.
         direction: "grow" or "shrink".
         min_size: least size of a prefix; None: two batches.
@@ -100,8 +103,8 @@ class StudySpec:
             raise InputError("seeds and standard_runs must be 1 or more")
         if self.val_labels not in ("noisy", "clean"):
             raise InputError(f"val_labels must be 'noisy' or 'clean', got '{self.val_labels}'")
-        if self.scorer not in ("cv-loss", "given"):
-            raise InputError(f"scorer must be 'cv-loss' or 'given', got '{self.scorer}'")
+        if self.scorer not in (*SCORERS, GIVEN):
+            raise InputError(f"there is no scorer '{self.scorer}'; there are: {', '.join(SCORERS)}, {GIVEN}")
         if not self.pacings:
             raise InputError("a study needs one family, one a and one b or more")
 
@@ -172,45 +175,46 @@ def network_maker(name: str, image: tuple[int, ...], classes: int) -> Callable[[
     return lambda: NETWORKS[name](image, classes)
 
 
-@dataclass(frozen=True)
-class Seeded:
-    """What all arms of a seed share: labels with their noise, and scores. Tensors are on the trial's device."""
-
-    labels: Tensor
-    val_labels: Tensor
-    wrong: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-
-
-def prepare_seed(spec: StudySpec, data: StudyData, seed: int, device: str) -> Seeded:
-    """Draw the noise of a seed and score the noisy data (never the clean: that would leak)."""
+def spoilt(spec: StudySpec, data: StudyData, seed: int) -> tuple[StudyData, NDArray[np.bool_]]:
+    """The data with a seed's noise in their training labels (and, if the study says so, in those for validation), and
+    which training labels are wrong."""
     noisy = inject_label_noise(data.y, spec.noise, spec.noise_kind, seed)
     val = data.y_val
     if spec.val_labels == "noisy":
         val = inject_label_noise(val, spec.noise, spec.noise_kind, seed + 1_000_000).labels
-    labels = torch.as_tensor(noisy.labels, device=device)
-    if spec.scorer == "given":
+    return replace(data, y=noisy.labels, y_val=val), noisy.wrong
+
+
+def difficulty(spec: StudySpec, data: StudyData, seed: int, context: Context) -> NDArray[np.float64]:
+    """Scores of the labels that a learner sees (of the clean ones they would leak), made once for all arms of a seed.
+
+    They are kept in the run's folder under a hash of all that they depend on.
+    """
+    if spec.scorer == GIVEN:
         if data.scores is None:
             raise InputError("scorer 'given' needs scores; give them with the data")
-        scores = check_scores(data.scores, len(data.y))
-    else:
-        config = spec.score_training or spec.training
-        copies = make_copies(spec, data, config, device)
-        x = data.x.to(device)
-        scores = cv_scores(copies, x, labels, config, spec.folds, spec.repeats, seed).values
-    return Seeded(labels, torch.as_tensor(val, device=device), noisy.wrong, scores)
+        return check_scores(data.scores, len(data.y))
+    scoring = replace(spec, training=spec.score_training or spec.training)
+    settings = {name: getattr(scoring, name) for name in ("scorer", "network", "hidden", "folds", "repeats")}
+    digest = hashlib.sha256(json.dumps([settings, asdict(scoring.training), seed, context.device]).encode())
+    for part in (data.x.cpu().numpy(), data.y):
+        digest.update(part.tobytes())
+    path = context.folder / f"scores-{digest.hexdigest()[:16]}.npz"
+    context.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            made = score_examples(scoring, data, spec.scorer, models=spec.repeats, seed=seed, device=context.device)
+            made.save(path)
+        return Scores.load(path).values
 
 
-def measure_with(
-    data: StudyData, seeded: Sequence[Seeded], device: str, plan_seed: Sequence[int]
-) -> Callable[[Copies, slice, Sequence[int]], list[dict[str, float]]]:
-    """Accuracy on validation and test data, and whether outputs are finite; ``plan_seed``: of each plan, its row."""
+def measure_on(data: StudyData, device: str) -> Callable[[Copies, slice, Sequence[int]], list[dict[str, float]]]:
+    """Accuracy on validation and test data, and whether outputs are finite."""
     x_val, x_test = data.x_val.to(device), data.x_test.to(device)
-    y_test = torch.as_tensor(data.y_test, device=device)
+    y_val, y_test = torch.as_tensor(data.y_val, device=device), torch.as_tensor(data.y_test, device=device)
 
     def measure(nets: Copies, which: slice, plans: Sequence[int]) -> list[dict[str, float]]:
         val, test = nets.logits(which, x_val), nets.logits(which, x_test)
-        y_val = torch.stack([seeded[plan_seed[number]].val_labels for number in plans])
         right_val = (val.argmax(-1) == y_val).double().mean(1).tolist()
         right_test = (test.argmax(-1) == y_test).double().mean(1).tolist()
         finite = torch.isfinite(test).flatten(1).all(1).tolist()
@@ -223,13 +227,15 @@ def measure_with(
 
 
 def summary(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The three accuracies of a training (section 2.6), its best validation accuracy, and whether it diverged."""
+    """The three test accuracies of a training (section 2.6), its best and last validation accuracy, and whether it
+    diverged."""
     val, test = ([entry[name] for entry in measures] for name in ("val", "test"))
     return {
         "test_at_best_val": test[int(np.argmax(val))],
         "test_final": test[-1],
         "test_best": max(test),
         "val_best": max(val),
+        "val_final": val[-1],
         "diverged": float(measures[-1]["finite"] < 1),
     }
 
@@ -238,44 +244,55 @@ def study_rows(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], cont
     """Every pacing function (for "standard": every run) of an arm, a row each.
 
     Index: ``seed``, ``family``, ``a``, ``b``, ``run``. Metrics: those of :func:`summary`; ``shared``, share of the
-    seed's steps that other plans had done already; ``noise_auc``, how well the scores tell wrong labels.
+    seed's steps that other plans had done already; with noise, and an order by scores, ``noise_auc``: how well the
+    scores tell wrong labels.
     """
     spec = StudySpec.from_settings({name: value for name, value in settings.items() if name != "data"})
-    data = load_data(settings["data"], context)
+    clean = load_data(settings["data"], context)
     config = spec.training
-    x = data.x.to(context.device)
+    x = clean.x.to(context.device)
     for seed in seeds:
-        seeded = prepare_seed(spec, data, seed, context.device)
-        plans, index = _plans(spec, data, arm, seed, seeded)
+        data, wrong = spoilt(spec, clean, seed)
+        more: dict[str, float] = {}
+        if arm == STANDARD:
+            plans, index = _standard_plans(spec, len(data.y), seed)
+        else:
+            scores = difficulty(spec, data, seed, context) if arm != RANDOM else np.arange(len(data.y), dtype=float)
+            plans, index = _ordered_plans(spec, data, arm, seed, scores)
+            if wrong.any() and arm != RANDOM:
+                more["noise_auc"] = noise_auc(scores, wrong)
         run = train_plans(
             make_copies(spec, data, config, context.device),
             plans,
             x,
-            seeded.labels[None],
+            torch.as_tensor(data.y, device=context.device)[None],
             config,
-            measure_with(data, [seeded], context.device, [0] * len(plans)),
+            measure_on(data, context.device),
         )
-        auc = noise_auc(seeded.scores, seeded.wrong) if seeded.wrong.any() else 1.0
+        more["shared"] = 1 - run.steps / run.steps_apart
         for place, measures in zip(index, run.measures, strict=True):
-            shared = 1 - run.steps / run.steps_apart
-            yield {"seed": seed, **place, **summary(measures), "shared": shared, "noise_auc": auc}
+            yield {"seed": seed, **place, **summary(measures), **more}
 
 
-def _plans(
-    spec: StudySpec, data: StudyData, arm: str, seed: int, seeded: Seeded
+def _standard_plans(spec: StudySpec, n: int, seed: int) -> tuple[list[Plan], list[dict[str, Any]]]:
+    """Standard trainings and their index columns; the first has the weights and batches of the seed's strategies."""
+    everything = np.full(spec.training.total_steps, n)
+    plans = [Plan(seed + 1_000_000 * run, np.arange(n), everything, root=run) for run in range(spec.standard_runs)]
+    return plans, [{"family": "", "a": 0.0, "b": 1.0, "run": run} for run in range(spec.standard_runs)]
+
+
+def _ordered_plans(
+    spec: StudySpec, data: StudyData, order: str, seed: int, scores: NDArray[np.float64]
 ) -> tuple[list[Plan], list[dict[str, Any]]]:
+    """A training for each pacing function, and their index columns."""
     n, config = len(data.y), spec.training
-    if arm == STANDARD:
-        everything = np.full(config.total_steps, n)
-        seeds = [seed + 1_000_000 * run for run in range(spec.standard_runs)]
-        plans = [Plan(s, np.arange(n), everything, root=run) for run, s in enumerate(seeds)]
-        return plans, [{"family": "", "a": 0.0, "b": 1.0, "run": run} for run in range(spec.standard_runs)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ties: accuracy-like scores have them
-        order = make_order(seeded.scores, arm, seeded.labels.cpu().numpy() if spec.balance else None, seed)
+        permutation = make_order(scores, order, data.y if spec.balance else None, seed)
     least = 2 * config.batch_size if spec.min_size is None else spec.min_size
     plans = [
-        Plan(seed, order, prefix_sizes(pacing, config.total_steps, n, least, spec.direction)) for pacing in spec.pacings
+        Plan(seed, permutation, prefix_sizes(pacing, config.total_steps, n, least, spec.direction))
+        for pacing in spec.pacings
     ]
     return plans, [{"family": p.family, "a": p.a, "b": p.b, "run": 0} for p in spec.pacings]
 
@@ -326,7 +343,7 @@ def _check(spec: StudySpec, data: StudyData) -> None:
     for config in (spec.training, spec.score_training or spec.training):
         if config.batch_size > len(data.y):
             raise InputError(f"batch_size {config.batch_size} is above the number of training examples, {len(data.y)}")
-    if spec.scorer == "given" and data.scores is None:
+    if spec.scorer == GIVEN and data.scores is None:
         raise InputError("scorer 'given' needs scores; give them with the data")
     make_copies(spec, data, spec.training, "cpu")([0])
 
