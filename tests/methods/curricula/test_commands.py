@@ -6,7 +6,6 @@ import pytest
 from sklearn.datasets import load_digits
 
 from rostra.fields.vision.images import ImageSet, write_image_folder
-from rostra.methods.curricula.claims import CLAIMS
 from rostra.methods.curricula.noise import inject_label_noise
 
 
@@ -100,13 +99,3 @@ def test_wrong_input_is_one_line(checked, tmp_path, arguments, message):
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
-
-
-def test_comparisons_name_arms_and_every_scale_has_its_arms():
-    for claim in CLAIMS:
-        for comparison in claim.comparisons:
-            assert comparison.arm in claim.arms
-            other = getattr(comparison, "over", None) or getattr(comparison, "to", None)
-            assert other is None or other in claim.arms
-        for scale in claim.scales.values():
-            assert set(scale.arms or claim.arms) <= set(claim.arms)

@@ -78,6 +78,47 @@ def test_a_run_goes_on_where_it_was_whatever_the_workers(granularity, workers):
     assert seen == whole
 
 
+def train(model, optimizer, made, workers, steps=None, **options):
+    """An ordinary loop; gives the number of steps that it took."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(200, 5, generator=generator)
+    data = TensorDataset(x, (x[:, 0] > 0).long())
+    done = 0
+    for rows, labels in DataLoader(data, batch_sampler=made, num_workers=workers, **options):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(rows), labels).backward()
+        optimizer.step()
+        done += 1
+        if done == steps:
+            break
+    return done
+
+
+def new_model():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    ("workers", "options"), [(0, {}), (2, {}), (2, {"persistent_workers": True, "prefetch_factor": 3})]
+)
+def test_a_training_that_was_stopped_ends_with_the_weights_of_one_that_was_not(workers, options):
+    """To the bit, with any number of workers, which fetch ahead of the step at which it stops."""
+    whole, optimizer = new_model()
+    assert train(whole, optimizer, sampler(), 0) == 60
+    model, optimizer = new_model()
+    made = sampler()
+    done = train(model, optimizer, made, workers, steps=31, **options)
+    saved = copy.deepcopy((model.state_dict(), optimizer.state_dict(), made.state_dict(step=done)))
+    model, optimizer = new_model()
+    made = sampler()
+    for part, state in zip((model, optimizer, made), saved, strict=True):
+        part.load_state_dict(state)
+    assert train(model, optimizer, made, workers, **options) == 29
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in whole.state_dict().items())
+
+
 def test_step_granularity_draws_without_repetition_from_the_prefix_of_each_step():
     made = sampler(granularity="step")
     for step, batch in enumerate(made):

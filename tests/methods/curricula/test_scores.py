@@ -130,6 +130,51 @@ def test_agreement_is_spearmans():
     assert ((found["low"] <= found["spearman"]) & (found["spearman"] <= found["high"])).all()
 
 
+def test_agreement_of_families_is_the_mean_over_their_pairs():
+    rng = np.random.default_rng(0)
+    base = rng.random((2, 200))
+    scores = {f"{family}{i}": base[f] + rng.normal(0, 0.3, 200) for f, family in enumerate("ab") for i in range(2)}
+    pairs = agreement(scores, resamples=50).set_index(["first", "second"])["spearman"]
+    found = agreement(scores, resamples=50, families=["conv", "conv", "fc", "fc"])
+    assert list(zip(found["first"], found["second"], strict=True)) == [("conv", "conv"), ("conv", "fc"), ("fc", "fc")]
+    between = np.mean([pairs[first, second] for first in ("a0", "a1") for second in ("b0", "b1")])
+    assert found["spearman"].tolist() == pytest.approx([pairs["a0", "a1"], between, pairs["b0", "b1"]])
+    assert ((found["low"] < found["spearman"]) & (found["spearman"] < found["high"])).all()
+
+
+def test_the_official_cross_validated_loss_is_of_crops_under_a_constant_learning_rate(monkeypatch):
+    """An untrained network that looks at one corner only sees other values; the schedule stays flat."""
+    images = torch.arange(64.0).view(1, 1, 8, 8).repeat(12, 1, 1, 1) / 64
+    y = np.arange(12) % 2
+    seen = []
+
+    class Corner(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            if not self.training:
+                seen.append(x[:, 0, 0, 0])
+            return torch.stack([self.scale * x[:, 0, 0, 0], x[:, 0, 0, 1]], dim=1)
+
+    config = TrainingConfig(total_steps=4, batch_size=4, evaluations=1)
+    rates = []
+    plain = torch.optim.SGD.step
+    monkeypatch.setattr(
+        torch.optim.SGD, "step", lambda self, *a: rates.append(self.param_groups[0]["lr"]) or plain(self, *a)
+    )
+    found = {}
+    for official in (False, True):
+        seen.clear()
+        rates.clear()
+        found[official] = score_cv_loss(Corner, images, y, config=config, folds=2, repeats=2, official=official)
+        assert (len(torch.cat(seen).unique()) > 1) is official
+        assert (len(set(rates)) == 1) is official
+    with pytest.raises(InputError, match=r"images must have the shape \(B, C, H, W\)"):
+        score_cv_loss(net, *blobs(20), config=config, folds=2, repeats=1, official=True)
+
+
 def test_saved_scores_come_back(tmp_path):
     made = Scores(np.arange(3.0), "loss", predicted=np.array([0, 1, 0]), about={"seed": 4})
     made.save(tmp_path / "scores.npz")
@@ -192,6 +237,7 @@ def test_holm():
         (lambda: score_cscore(net, *blobs(20), config=CONFIG, models=1), "in every training set; use more models"),
         (lambda: agreement({"a": [1, 2]}), "two scores or more"),
         (lambda: agreement({"a": [1, 2], "b": [1]}), "there are 1 scores for 2 examples"),
+        (lambda: agreement({"a": [1, 2], "b": [1, 3]}, families=["a"]), "1 families for 2 scores; give one each"),
         (lambda: score_loss(net, np.full((4, 5), np.nan), [0, 1, 0, 1]), "not finite"),
     ],
 )

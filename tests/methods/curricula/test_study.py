@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from rostra.engine.claims import Context
 from rostra.engine.errors import InputError
-from rostra.methods.curricula.study import CurriculumStudy, StudySpec, judge_study
+from rostra.methods.curricula import study
+from rostra.methods.curricula.study import CurriculumStudy, StudySpec, judge_study, study_rows
 from rostra.methods.curricula.training import TrainingConfig
 
 QUICK = TrainingConfig(total_steps=40, batch_size=32, evaluations=4)
@@ -23,6 +27,28 @@ def test_a_study_of_noisy_digits_runs_goes_on_and_says_that_easy_first_helps(tmp
     pd.testing.assert_frame_equal(again.table, result.table)
     assert set(result.report()["order"]) == {"curriculum", "anti-curriculum", "random"}
     assert len(result.best_pacing()) == 3
+
+
+def test_scores_are_made_once_for_all_orders_and_not_for_standard_training(tmp_path, monkeypatch):
+    made = []
+    plain = study.score_examples
+    monkeypatch.setattr(study, "score_examples", lambda *a, **k: made.append(k["seed"]) or plain(*a, **k))
+    settings = {**SPEC.to_settings(), "data": {"set": "digits"}}
+    context = Context("cpu", tmp_path / "networks")
+    rows = {arm: list(study_rows(settings, arm, [0, 1], context)) for arm in ("standard", "random")}
+    assert made == []
+    rows |= {arm: list(study_rows(settings, arm, [0, 1], context)) for arm in ("curriculum", "anti-curriculum")}
+    assert made == [0, 1]
+    assert {row["noise_auc"] for row in rows["curriculum"]} == {row["noise_auc"] for row in rows["anti-curriculum"]}
+    list(study_rows({**settings, "noise": 0.2}, "curriculum", [0], context))
+    assert made == [0, 1, 0]  # other labels, other scores
+
+
+@pytest.mark.parametrize("scorer", ["learned-iteration", "el2n"])
+def test_a_study_by_another_score(tmp_path, scorer):
+    settings = {**replace(SPEC, scorer=scorer, repeats=2).to_settings(), "data": {"set": "digits"}}
+    rows = list(study_rows(settings, "curriculum", [0], Context("cpu", tmp_path)))
+    assert rows[0]["noise_auc"] > 0.7
 
 
 def test_a_study_of_arrays_with_scores_of_ones_own(tmp_path):

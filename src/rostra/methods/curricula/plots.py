@@ -82,7 +82,7 @@ def draw_studies(tables: Mapping[str, pd.DataFrame], metric: str = "test_at_best
     """
     figure, panels = new_panels(max(7.0, 3.6 * len(tables)), 4.0, 1, len(tables))
     for panel, (title, table) in zip(panels, tables.items(), strict=True):
-        panel.set_title(title, fontsize=10, color=INK)
+        panel.set_title(title, loc="left", fontsize=10, color=INK)
         _scatter_study(panel, table, metric)
     panels[0].set_ylabel("test accuracy at the best validation accuracy" if metric == "test_at_best_val" else metric)
     return figure
@@ -100,4 +100,4 @@ def _scatter_study(axes: "Axes", table: pd.DataFrame, metric: str) -> None:
         axes.plot(spread, means, "o", color=ACCENTS[place], markersize=4, alpha=0.8)
     axes.set_xticks(range(len(orders)), orders)
     axes.set_xlim(-0.6, len(orders) - 0.4)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower center")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)

@@ -24,7 +24,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,9 +34,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from rostra.engine.ensemble import seeded_generator
 from rostra.engine.errors import InputError
 from rostra.engine.files import write_atomically
 from rostra.engine.progress import progress, progress_bar
+from rostra.fields.vision.augmentation import random_crop_flip
 
 from . import objective
 from .ordering import check_scores
@@ -47,7 +49,7 @@ ModelFunction = Callable[[], nn.Module]
 Values = NDArray[np.float64]
 FOLDS, REPEATS = 4, 10
 """Of the paper's loss c-score."""
-FOLD_STREAM, RESAMPLES = 8, 9
+FOLD_STREAM, RESAMPLES, CROP_STREAM = 8, 9, 10
 
 LOGIT_SCORES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "loss": objective.cross_entropy,
@@ -231,6 +233,7 @@ def score_cv_loss(
     config: TrainingConfig | None = None,
     folds: int = FOLDS,
     repeats: int = REPEATS,
+    official: bool = False,
     seed: int = 0,
 ) -> Scores:
     """The loss c-score, which the paper's sweeps use: the loss of models that have not seen the example.
@@ -240,12 +243,30 @@ def score_cv_loss(
     Args:
         model_fn, train_fn, X, y, config, seed: as in :func:`score_loss`.
         folds, repeats: the paper has 4 and 10.
+        official: as the authors' code: the learning rate stays as it is (their schedule is never stepped), and images
+            are scored as random crops and flips.
+
+    Raises:
+        InputError: for folds that cannot be made, or ``official`` with anything but images (n, C, H, W).
     """
     rows, labels = _tensors(X, y)
     config = config or TrainingConfig()
+    config = replace(config, cosine=False) if official else config
+
+    def shown(repeat: int) -> Tensor:
+        draws = seeded_generator(seed * 1000 + repeat, CROP_STREAM)
+        return random_crop_flip(rows, generator=draws) if official else rows
+
     if train_fn is None:
         return cv_scores(
-            lambda seeds: ModuleCopies(seeds, model_fn, config), rows, labels, config, folds, repeats, seed
+            lambda seeds: ModuleCopies(seeds, model_fn, config),
+            rows,
+            labels,
+            config,
+            folds,
+            repeats,
+            seed,
+            shown,
         )
     of_folds = cv_folds(len(rows), folds, repeats, seed)
     logits = []
@@ -255,7 +276,7 @@ def score_cv_loss(
             out = torch.as_tensor(of_folds[repeat] == fold)
             model = _made(model_fn, (seed * 1000 + repeat) * 1000 + fold)
             train_fn(model, rows[~out], labels[~out], (seed * 1000 + repeat) * 1000 + fold)
-            held_out = _logits(model, rows[out])
+            held_out = _logits(model, shown(repeat)[out])
             found = held_out.new_zeros(len(rows), held_out.shape[1]) if found is None else found
             found[out] = held_out
         assert found is not None
@@ -271,8 +292,10 @@ def cv_scores(
     folds: int,
     repeats: int,
     seed: int,
+    shown: Callable[[int], Tensor] | None = None,
 ) -> Scores:
-    """:func:`score_cv_loss` with all its trainings at once."""
+    """:func:`score_cv_loss` with all its trainings at once; ``shown``: what models are asked for in a repetition,
+    if not X."""
     of_folds = cv_folds(len(X), folds, repeats, seed)
     plans = []
     for repeat in range(repeats):
@@ -283,7 +306,10 @@ def cv_scores(
     with progress_bar("cv-loss", len(plans) * config.total_steps) as advance:
         run = train_plans(copies, plans, X, y[None], config, advance=advance)
     logits = torch.stack(
-        [_held_out_logits(run.copies, X, of_folds[repeat], repeat, folds) for repeat in range(repeats)]
+        [
+            _held_out_logits(run.copies, X if shown is None else shown(repeat), of_folds[repeat], repeat, folds)
+            for repeat in range(repeats)
+        ]
     )
     return _cv_result(logits, y, _about(y, seed, config, folds=folds, repeats=repeats))
 
