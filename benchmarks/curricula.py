@@ -7,6 +7,7 @@ Prints rows `name, ours, peer, unit, ratio, note`; a ratio above 1 means that ou
 *Study*: orders x 180 pacing functions x seeds on scikit-learn's digits, an MLP, one epoch. The peer trains one
 strategy after another by autograd, from the same weights, with a DataLoader over the same batches; a sample of its
 trainings is measured, and scaled. In double precision both must end with the same outputs, or the benchmark stops.
+*Step*: one step of the network that the claims train on MNIST, against the same script.
 *Sampler*: time a batch at a million examples; there is no peer.
 *Order*: class balance and validation split at 50,000 examples, against lists with membership tests, as the
 authors' script does both.
@@ -154,6 +155,40 @@ def study(seeds: int, sample: int, rounds: int) -> Row:
     )
 
 
+def step(steps: int, rounds: int) -> Row:
+    """A step of the claims' network of MNIST; the floor is its matrix products alone."""
+    inputs, hidden, batch, n = 784, 128, 64, 5000
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(n, inputs, generator=generator), torch.randint(CLASSES, (n,), generator=generator)
+    config = TrainingConfig(steps, batch, 0.1, evaluations=1)
+    plan = Plan(0, np.arange(n), np.full(steps, n))
+    rows, batches = x[:batch].contiguous(), plan_batches(plan, config)
+    first, back, last = torch.randn(inputs, hidden), torch.randn(batch, hidden), torch.randn(hidden, CLASSES)
+    out = torch.randn(batch, CLASSES)
+
+    def products() -> None:
+        """Two layers forward, two gradients of weights, one of the hidden layer."""
+        for _ in range(steps):
+            rows @ first, back @ last, rows.T @ back, back.T @ out, out @ last.T
+
+    own, theirs, floor = [], [], []
+    for _ in range(rounds):
+        made = StackedMLP([0], inputs, hidden, CLASSES, config)
+        module = as_module(made, torch.float32)
+        own.append(cpu_seconds(lambda made=made: train_plans(lambda seeds: made, [plan], x, y[None], config)))
+        theirs.append(cpu_seconds(lambda module=module: train_by_script(module, batches, TensorDataset(x, y), config)))
+        floor.append(cpu_seconds(products))
+    ratios = sorted(t / o for o, t in zip(own, theirs, strict=True))
+    share = statistics.median(f / o for f, o in zip(floor, own, strict=True))
+    note = (
+        f"CPU time of a step, one thread; {inputs}-{hidden}-{CLASSES}, batch {batch}, one copy; share of the floor "
+        f"{share:.2f}: plain matrix products of these sizes; ratio {ratios[0]:.2g} to {ratios[-1]:.2g} in {rounds} "
+        "rounds"
+    )
+    ours, peer = (1e3 * statistics.median(found) / steps for found in (own, theirs))
+    return Row("step of the MNIST network", ours, peer, "ms", statistics.median(ratios), note)
+
+
 # ------------------------------------------------------- the sampler
 
 
@@ -220,6 +255,7 @@ def main() -> None:
     quick = arguments.quick
     rows = [
         study(1 if quick else 3, 20 if quick else 60, 1 if quick else 3),
+        step(200 if quick else 1000, 1 if quick else 5),
         sampler("epoch", 1_000_000, 10_000 if quick else 50_000),
         sampler("step", 1_000_000, 10_000 if quick else 50_000),
         ordering(50_000, 1 if quick else 3),
