@@ -6,7 +6,6 @@ import pytest
 
 from rostra.engine.claims import Context
 from rostra.methods.bustle.claims import (
-    CLAIMS,
     counts,
     separation,
     tasks_within_budget,
@@ -81,12 +80,3 @@ def test_separation_is_an_area(context):
     rows = list(separation({**SETTINGS, "budget": 50_000}, "model", [0, 1], context))
     assert {row["seed"] for row in rows} == {0, 1}
     assert all(0 <= row["auc"] <= 1 and row["parts"] >= 1 for row in rows)
-
-
-def test_every_claim_has_three_scales_and_its_arms():
-    """What a comparison names is run; smoke needs no data."""
-    for claim in CLAIMS:
-        assert set(claim.scales) == {"smoke", "laptop", "paper"}
-        assert claim.scales["smoke"].settings["tasks"] in ("own", "cases")
-        for comparison in claim.comparisons:
-            assert comparison.arm in claim.arms

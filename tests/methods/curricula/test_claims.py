@@ -8,16 +8,6 @@ from rostra.methods.curricula import study
 from rostra.methods.curricula.claims import CLAIMS, agreements, draw_strategies, orders_learned, strategies
 
 
-def test_comparisons_name_arms_and_every_scale_has_its_arms():
-    for claim in CLAIMS:
-        for comparison in claim.comparisons:
-            assert comparison.arm in claim.arms
-            other = getattr(comparison, "over", None) or getattr(comparison, "to", None)
-            assert other is None or other in claim.arms
-        for scale in claim.scales.values():
-            assert set(scale.arms or claim.arms) <= set(claim.arms)
-
-
 def test_standard_training_is_tried_as_often_as_there_are_strategies():
     """And trained as long, with the same choice by validation: selection favours nobody."""
     for claim in CLAIMS:

@@ -109,12 +109,3 @@ def test_a_missing_extra_is_named(monkeypatch):
     text.load_name_sentiment.cache_clear()
     with pytest.raises(InputError, match=r"pip install 'rostra\[fair\]'"):
         text.load_name_sentiment(10, 10)
-
-
-def test_claims_name_arms_that_they_have():
-    """Every comparison's arms are among the claim's, at the laptop scale too; smoke needs no data set."""
-    for claim in CLAIMS:
-        for comparison in claim.comparisons:
-            assert comparison.arm in claim.arms
-        assert set(claim.paper) <= set(claim.arms)
-        assert claim.scales["smoke"].settings.get("table", "mixture").startswith("mixture")
