@@ -1,14 +1,16 @@
 """Which methods are installed. The thirteen are found as a third party's are: by entry point."""
 
-__all__ = ["Method", "command_name", "installed", "submodule"]
+__all__ = ["Method", "command_name", "installed", "lazy_names", "submodule"]
 
 import functools
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
+from typing import Any
 
 from .errors import InputError
 
@@ -31,6 +33,23 @@ class Method:
     field: str
     summary: str
     paper: str
+
+
+def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose names are imported when they are first asked for (PEP 562).
+
+    Args:
+        package: its ``__name__``.
+        homes: names by the module of the package that defines them.
+    """
+    home_of = {name: home for home, names in homes.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name not in home_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{home_of[name]}"), name)
+
+    return get
 
 
 @functools.cache

@@ -14,10 +14,9 @@ __all__ = [
     "synthesize",
 ]
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rostra.engine.methods import Method
+from rostra.engine.methods import Method, lazy_names
 
 if TYPE_CHECKING:
     from .signatures import property_signature
@@ -32,9 +31,16 @@ METHOD = Method(
     "Learning-Guided Exploration. ICLR 2021.",
 )
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"BustleTrainer": "training", "property_signature": "signatures"}.get(name, "synthesizer")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "signatures": ("property_signature",),
+        "synthesizer": (
+            "Bustle",
+            "Program",
+            "SynthesisFailure",
+            "synthesize",
+        ),
+        "training": ("BustleTrainer",),
+    },
+)

@@ -24,10 +24,9 @@ __all__ = [
     "selection_test",
 ]
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rostra.engine.methods import Method
+from rostra.engine.methods import Method, lazy_names
 
 if TYPE_CHECKING:
     from .baselines import matched_baseline, selection_test
@@ -54,28 +53,33 @@ METHOD = Method(
     paper="Wu, Dyer, Neyshabur. When Do Curricula Work? ICLR 2021.",
 )
 
-_HOMES = {
-    "CurriculumBatchSampler": "sampler",
-    "DistributedCurriculumBatchSampler": "sampler",
-    "CurriculumStudy": "study",
-    "StudySpec": "study",
-    "LearnedIterationRecorder": "scorers",
-    "PacingFunction": "pacing",
-    "agreement": "scorers",
-    "inject_label_noise": "noise",
-    "make_order": "ordering",
-    "matched_baseline": "baselines",
-    "selection_test": "baselines",
-    "score_cscore": "scorers",
-    "score_cv_loss": "scorers",
-    "score_cv_loss_sklearn": "scorers",
-    "score_el2n": "scorers",
-    "score_histories": "scorers",
-    "score_loss": "scorers",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "baselines": (
+            "matched_baseline",
+            "selection_test",
+        ),
+        "noise": ("inject_label_noise",),
+        "ordering": ("make_order",),
+        "pacing": ("PacingFunction",),
+        "sampler": (
+            "CurriculumBatchSampler",
+            "DistributedCurriculumBatchSampler",
+        ),
+        "scorers": (
+            "LearnedIterationRecorder",
+            "agreement",
+            "score_cscore",
+            "score_cv_loss",
+            "score_cv_loss_sklearn",
+            "score_el2n",
+            "score_histories",
+            "score_loss",
+        ),
+        "study": (
+            "CurriculumStudy",
+            "StudySpec",
+        ),
+    },
+)

@@ -19,10 +19,9 @@ __all__ = [
     "symmetry_report",
 ]
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rostra.engine.methods import Method
+from rostra.engine.methods import Method, lazy_names
 
 if TYPE_CHECKING:
     from .complexity import sample_complexity
@@ -39,23 +38,28 @@ METHOD = Method(
     paper="Li, Zhang, Arora. Why Are Convolutional Nets More Sample-Efficient than Fully-Connected Nets? ICLR 2021.",
 )
 
-_HOMES = {
-    "Task": "tasks",
-    "make_task": "tasks",
-    "ConvClassifier": "estimator",
-    "ConvERM": "estimator",
-    "FCClassifier": "estimator",
-    "KernelClassifier": "kernels",
-    "NTKRegressor": "kernels",
-    "QuadraticKernel": "kernels",
-    "check_equivariance": "equivariance",
-    "symmetry_report": "equivariance",
-    "sample_complexity": "complexity",
-    "rotated_data_test": "rotation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "complexity": ("sample_complexity",),
+        "equivariance": (
+            "check_equivariance",
+            "symmetry_report",
+        ),
+        "estimator": (
+            "ConvClassifier",
+            "ConvERM",
+            "FCClassifier",
+        ),
+        "kernels": (
+            "KernelClassifier",
+            "NTKRegressor",
+            "QuadraticKernel",
+        ),
+        "rotation": ("rotated_data_test",),
+        "tasks": (
+            "Task",
+            "make_task",
+        ),
+    },
+)

@@ -5,10 +5,9 @@ Yurochkin, Sun, "SenSeI: Sensitive Set Invariance for Enforcing Individual Fairn
 
 __all__ = ["METHOD", "FairMetric", "SenSR", "SenSeI", "SenSeIClassifier"]
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rostra.engine.methods import Method
+from rostra.engine.methods import Method, lazy_names
 
 if TYPE_CHECKING:
     from .estimator import SenSeIClassifier
@@ -22,9 +21,14 @@ METHOD = Method(
     paper="Yurochkin, Sun. SenSeI: Sensitive Set Invariance for Enforcing Individual Fairness. ICLR 2021.",
 )
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        module = {"FairMetric": "metrics", "SenSR": "modules", "SenSeI": "modules"}.get(name, "estimator")
-        return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "estimator": ("SenSeIClassifier",),
+        "metrics": ("FairMetric",),
+        "modules": (
+            "SenSeI",
+            "SenSR",
+        ),
+    },
+)

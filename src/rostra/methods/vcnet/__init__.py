@@ -16,10 +16,9 @@ __all__ = [
     "VCNetRegressor",
 ]
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rostra.engine.methods import Method
+from rostra.engine.methods import Method, lazy_names
 
 if TYPE_CHECKING:
     from .classical import GPSRegressor, KernelDRRegressor, NaiveSpline, SLearner
@@ -33,10 +32,20 @@ METHOD = Method(
     "of Continuous Treatments. ICLR 2021.",
 )
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("GPSRegressor", "KernelDRRegressor", "NaiveSpline", "SLearner"):
-        return getattr(import_module(f"{__name__}.classical"), name)
-    if name in __all__:
-        return getattr(import_module(f"{__name__}.estimator"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "classical": (
+            "GPSRegressor",
+            "KernelDRRegressor",
+            "NaiveSpline",
+            "SLearner",
+        ),
+        "estimator": (
+            "DRNetRegressor",
+            "TARNetRegressor",
+            "TreatmentColumn",
+            "VCNetRegressor",
+        ),
+    },
+)
