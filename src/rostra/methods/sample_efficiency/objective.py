@@ -38,7 +38,8 @@ def logistic_loss(outputs: Tensor, y: Tensor) -> Tensor:
 
 def logistic_slope(outputs: Tensor, y: Tensor) -> Tensor:
     """Derivative of :func:`logistic_loss` by the outputs."""
-    return -y * torch.sigmoid(-y * outputs)
+    against = -y
+    return against * torch.sigmoid(against * outputs)
 
 
 def quadratic_form(x: Tensor, matrix: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ __all__ = ["OPTIMIZERS", "FCConfig", "FCRun", "outputs", "train_fc", "train_modu
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from math import ceil, prod
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from . import objective
 from .model import Activation, FCEnsemble
 
 BLOCK_NUMBERS = 2**17
-"""Activations of a block: 512 KB in float32, which stay in a core's cache."""
+"""Numbers that a block works on: 512 KB in float32, which stay in a core's cache."""
 BATCH_STREAM = 900
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -208,16 +209,15 @@ def _gradient_function(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The gradient of every copy's mean loss, (copies, parameters), as a function of rows and labels."""
     if len(ensemble.hidden) == 1 and not len(ensemble.biases) and config.activation in ("quadratic", "relu"):
-        transposed: list[Tensor] = []
+        kept: list[_Block] = []
 
         def by_hand(x: Tensor, y: Tensor) -> Tensor:
-            if config.activation != "quadratic" or not _matrix_pays(x.shape[1], ensemble):
-                return _activation_gradient(ensemble, config, x, y)
-            if config.batch_size is None:  # the same rows in every step
-                if not transposed:
-                    transposed.append(x.mT.contiguous())
-                return _matrix_gradient(ensemble, config, transposed[0], y)
-            return _matrix_gradient(ensemble, config, x.mT.contiguous(), y)
+            n = x.shape[1]
+            by_matrix = config.activation == "quadratic" and _matrix_pays(n, ensemble)
+            if not kept or config.batch_size is not None:  # else the same rows in every step
+                numbers = ensemble.copies[0] * ensemble.dimension if by_matrix else ensemble.hidden[0]
+                kept[:] = _blocks(x, y, numbers)
+            return (_matrix_gradient if by_matrix else _activation_gradient)(ensemble, config, kept, n)
 
         return by_hand
 
@@ -241,71 +241,97 @@ def _slope(outputs: Tensor, y: Tensor, loss: str) -> Tensor:
     return objective.logistic_slope(outputs, y) if loss == "logistic" else 2 * (outputs - y)
 
 
-def _by_set(ensemble: FCEnsemble) -> tuple[Tensor, Tensor]:
-    """First weights (S, L, m, D) and output weights (S, L, m), the data sets first."""
-    width = ensemble.hidden[0]
+def _weights(ensemble: FCEnsemble) -> tuple[Tensor, Tensor]:
+    """First weights (copies, m, D) and output weights (copies, m) of two-layer nets."""
     first, last = ensemble.weights
-    return (
-        first.detach().view(*ensemble.copies, width, -1).transpose(0, 1),
-        last.detach().view(*ensemble.copies, width).transpose(0, 1),
-    )
+    return first.detach(), last.detach()[:, 0]
 
 
-def _flattened(by_weight: Tensor, by_output: Tensor) -> Tensor:
-    """Gradients of the shapes (S, L, m, D) and (S, L, m) as rows of copies (l, s)."""
-    both = torch.cat([by_weight.transpose(0, 1).flatten(2), by_output.transpose(0, 1).flatten(2)], dim=2)
-    return both.flatten(0, 1)
+def _by_rate(values: Tensor, ensemble: FCEnsemble) -> Tensor:
+    """(copies, ...) -> (L, S, ...), the same memory."""
+    return values.view(*ensemble.copies, *values.shape[1:])
+
+
+def _by_set(values: Tensor, ensemble: FCEnsemble) -> Tensor:
+    """(copies, ...) -> (S, L, ...)."""
+    return _by_rate(values, ensemble).transpose(0, 1)
+
+
+class _Block(NamedTuple):
+    """Some rows of some data sets, in both layouts, and memory to work in."""
+
+    sets: slice
+    rows: Tensor
+    """(sets, rows, D); the gradient's products run along them."""
+    columns: Tensor
+    """(sets, D, rows), contiguous; the net's products run along them."""
+    y: Tensor
+    """(sets, 1, rows)."""
+    work: Tensor
+    """(sets, numbers, rows), contiguous, the same memory for all blocks: it stays in a core's cache."""
+
+
+def _blocks(x: Tensor, y: Tensor, numbers: int) -> list[_Block]:
+    """Rows x (S, n, D) and labels y (S, n) in blocks for about BLOCK_NUMBERS numbers to work on, so many a row.
+
+    The columns are copies, block by block. In the transpose of all rows they would lie n apart, and n is often a power
+    of 2: they would all fall on the same few lines of the cache.
+    """
+    sets, n, _ = x.shape
+    together = min(sets, max(1, BLOCK_NUMBERS // (n * numbers)))
+    parts = max(1, min(round(together * n * numbers / BLOCK_NUMBERS), n // 64))  # of about equal size
+    size = 16 * ceil(n / parts / 16)  # whole lines of the cache
+    memory = x.new_empty(together * numbers * min(size, n))
+    found = []
+    for chosen in (slice(first, first + together) for first in range(0, sets, together)):
+        parts_x, parts_y = torch.split(x[chosen], size, dim=1), torch.split(y[chosen, None], size, dim=2)
+        for rows, labels in zip(parts_x, parts_y, strict=True):
+            shape = (len(rows), numbers, rows.shape[1])
+            found.append(_Block(chosen, rows, rows.mT.contiguous(), labels, memory[: prod(shape)].view(shape)))
+    return found
+
+
+def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequence[_Block], n: int) -> Tensor:
+    """Without activations; blocks of L D numbers a row: the matrices of a data set lie one below the other."""
+    weight, output_weight = _weights(ensemble)
+    matrices = _by_set(objective.quadratic_matrix(weight, output_weight), ensemble).flatten(1, 2)  # (S, L D, D)
+    moments = torch.zeros_like(matrices)
+    each = (ensemble.copies[0], ensemble.dimension)
+    for sets, rows, columns, y, work in blocks:
+        products = torch.bmm(matrices[sets], columns, out=work).view(len(rows), *each, -1)
+        fitted = products.mul_(columns[:, None]).sum(2)
+        slopes = _slope(fitted, y, config.loss)
+        torch.mul(slopes[:, :, None], columns[:, None], out=products)
+        moments[sets].baddbmm_(work, rows)
+    own_moments = moments.view(-1, *each, ensemble.dimension).transpose(0, 1).flatten(0, 1) / n
+    by_weight, by_output = objective.quadratic_gradient(own_moments, weight, output_weight)
+    return torch.cat([by_weight.flatten(1), by_output], dim=1)
+
+
+def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequence[_Block], n: int) -> Tensor:
+    """By activations, each turned into its derivative in place; blocks of m numbers a row.
+
+    All copies of a data set follow each other on a block, whose rows are in the cache by then.
+    """
+    relu = config.activation == "relu"
+    weight, output_weight = _weights(ensemble)
+    moments = torch.zeros_like(weight)
+    by_rate = [_by_rate(values, ensemble) for values in (weight, output_weight[:, None], moments)]
+    for sets, rows, columns, y, work in blocks:
+        for first, last, of_rate in zip(*(values[:, sets] for values in by_rate), strict=True):
+            hidden = torch.bmm(first, columns, out=work)
+            active = hidden.relu_() if relu else hidden.square()
+            slopes = _slope(torch.bmm(last, active), y, config.loss)
+            derivative = hidden.sign_() if relu else hidden.mul_(2.0)
+            of_rate.baddbmm_(derivative, rows * slopes.mT)
+    by_weight, by_output = objective.activation_gradient(moments / n, weight, output_weight, degree=1 if relu else 2)
+    return torch.cat([by_weight.flatten(1), by_output], dim=1)
 
 
 def _matrices(ensemble: FCEnsemble) -> Tensor:
     """The symmetric matrices of quadratic nets, those of a data set side by side: (S, D, L D)."""
-    matrices = objective.quadratic_matrix(*_by_set(ensemble))
-    return matrices.permute(0, 2, 1, 3).flatten(2)
-
-
-def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, columns: Tensor, y: Tensor) -> Tensor:
-    """Without activations; columns: the rows' transpose (S, D, n), along which every operation runs."""
-    sets, dimension, n = columns.shape
-    count = ensemble.copies[0]
-    matrices = _matrices(ensemble).mT
-    moments = columns.new_zeros(sets, count * dimension, dimension)
-    together = max(1, 4 * BLOCK_NUMBERS // (n * count * dimension))
-    size = max(64, 4 * BLOCK_NUMBERS // (together * count * dimension))
-    for first in range(0, sets, together):
-        block = slice(first, first + together)
-        for start in range(0, n, size):
-            rows, labels = columns[block, :, start : start + size], y[block, None, start : start + size]
-            products = torch.bmm(matrices[block], rows).view(len(rows), count, dimension, -1)
-            fitted = products.mul_(rows[:, None]).sum(2)
-            weighted = torch.mul(_slope(fitted, labels, config.loss)[:, :, None], rows[:, None], out=products)
-            moments[block].baddbmm_(weighted.flatten(1, 2), rows.mT)
-    moments = moments.view(sets, count, dimension, dimension) / n
-    return _flattened(*objective.quadratic_gradient(moments, *_by_set(ensemble)))
-
-
-def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: Tensor) -> Tensor:
-    """In blocks of copies and rows whose activations stay in the cache; each is turned into its derivative in place."""
-    sets, n, _ = x.shape
-    width, relu = ensemble.hidden[0], config.activation == "relu"
-    weight, output_weight = ensemble.weights[0].detach(), ensemble.weights[1].detach()[:, 0]
-    moments = torch.zeros_like(weight)
-    together = max(1, BLOCK_NUMBERS // (n * width))
-    size = max(64, BLOCK_NUMBERS // (together * width))
-    for copy in range(0, len(weight), together):
-        block = slice(copy, copy + together)
-        of_sets = [c % sets for c in range(copy, min(copy + together, len(weight)))]
-        own_x = x[of_sets] if together > 1 else x[of_sets[0], None]
-        own_y = y[of_sets] if together > 1 else y[of_sets[0], None]
-        for start in range(0, n, size):
-            rows = own_x[:, start : start + size]
-            hidden = torch.bmm(rows, weight[block].mT)
-            active = hidden.relu_() if relu else hidden.square()
-            fitted = torch.bmm(active, output_weight[block, :, None])[..., 0]
-            slopes = _slope(fitted, own_y[:, start : start + size], config.loss)
-            derivative = hidden.sign_() if relu else hidden.mul_(2.0)
-            moments[block].baddbmm_(derivative.mT, rows * slopes[..., None])
-    by_weight, by_output = objective.activation_gradient(moments / n, weight, output_weight, degree=1 if relu else 2)
-    return torch.cat([by_weight.flatten(1), by_output], dim=1)
+    matrices = objective.quadratic_matrix(*_weights(ensemble))
+    return _by_set(matrices, ensemble).permute(0, 2, 1, 3).flatten(2)
 
 
 @torch.no_grad()
