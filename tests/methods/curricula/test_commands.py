@@ -80,7 +80,7 @@ def test_a_study_of_a_table(checked, tmp_path):
     )  # fmt: skip
     report = json.loads(done.stdout)
     assert [row["order"] for row in report] == ["curriculum", "anti-curriculum", "random"]
-    assert all(row["best"] > 0.7 for row in report)
+    assert all(row["standard"] > 0.7 for row in report)
     assert {path.name for path in (tmp_path / "study").glob("*.csv")} == {"trainings.csv", "report.csv"}
 
 

@@ -131,6 +131,24 @@ def test_modules_share_what_they_have_in_common_to_the_bit():
     assert together.copy_of[2] == together.copy_of[3]  # full data are never reached: one training
 
 
+def test_dropout_is_shared_and_repeated_like_everything_else():
+    """Its draws depend on the seed and the step, not on what else was drawn or trained."""
+    config = TrainingConfig(total_steps=10, batch_size=16, evaluations=1)
+    x, y = data()
+    chosen = [Plan(0, np.arange(N), prefix_sizes(PacingFunction("step", a, 0.5), 10, N, 32)) for a in (0.4, 1.6)]
+
+    def copies(seeds):
+        return ModuleCopies(seeds, lambda: torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(D, C)), config)
+
+    together = train_plans(copies, chosen, x, y[None], config)
+    before = torch.get_rng_state()
+    for number, plan in enumerate(chosen):
+        alone = train_plans(copies, [plan], x, y[None], config).copies.modules[0]
+        found = together.copies.modules[together.copy_of[number]]
+        assert torch.equal(found[1].weight, alone[1].weight)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_every_plan_is_measured_equally_often():
     x, y = data()
 

@@ -21,6 +21,8 @@ _SELECTED = (
     "selected: test accuracy of the pacing function (for standard training: of the run) that is best in validation, "
     "seed by seed; standard training is run as often as there are pacing functions. The paper has plots only."
 )
+CHOICES = 11
+"""Stream of draws of a seed."""
 _ORDERS = ("curriculum", "anti-curriculum", "random")
 
 
@@ -33,17 +35,20 @@ def strategies(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], cont
     An arm "ORDER at NOISE" has that share of noisy labels. Metrics of a seed, the same in all its rows: ``selected``,
     the test accuracy of the row that is best in validation, and its ``selected_a`` and ``selected_b``; with pacing
     functions on either side of a = 1, ``held_back``: the final test accuracy of the best that never shows all data
-    less that of the best that does, each the best in final validation.
+    less that of the best that does, each the best in final validation. Ties are broken by draws of the seed.
     """
+    import numpy as np
+
     from .study import study_rows
 
     order, _, noise = arm.partition(" at ")
     study = {**settings, "noise": float(noise)} if noise else settings
     for seed in seeds:
         rows = list(study_rows(study, order, [seed], context))
-        best = max(rows, key=lambda row: row["val_best"])
+        shuffled = [rows[i] for i in np.random.default_rng([seed, CHOICES]).permutation(len(rows))]
+        best = max(shuffled, key=lambda row: row["val_best"])
         chosen = {"selected": best["test_at_best_val"], "selected_a": best["a"], "selected_b": best["b"]}
-        sides = [[row for row in rows if (row["a"] > 1) is never] for never in (True, False)]
+        sides = [[row for row in shuffled if (row["a"] > 1) is never] for never in (True, False)]
         if all(sides):
             never, full = (max(side, key=lambda row: row["val_final"])["test_final"] for side in sides)
             chosen["held_back"] = never - full

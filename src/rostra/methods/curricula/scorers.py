@@ -130,6 +130,11 @@ def _about(y: Tensor, seed: int, config: TrainingConfig | None = None, **more: A
     return {"labels": labels, "seed": seed, **(config.__dict__ if config else {}), **more}
 
 
+def model_seed(seed: int, number: int) -> int:
+    """Of a network that only scores: none that a study trains has the same, so scores know nothing of its batches."""
+    return 10**9 + 1000 * seed + number
+
+
 def _made(model_fn: ModelFunction, seed: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -207,7 +212,7 @@ def score_el2n(
     config = config or TrainingConfig(total_steps=100)
     found = []
     for number in progress(range(models), "el2n", total=models):
-        logits = _logits(_trained(model_fn, train_fn, rows, labels, seed * 1000 + number, config), rows)
+        logits = _logits(_trained(model_fn, train_fn, rows, labels, model_seed(seed, number), config), rows)
         found.append(objective.error_norm(logits, labels).double().numpy())
     return Scores(np.mean(found, 0), "el2n", np.std(found, 0), about=_about(labels, seed, config, models=models))
 
@@ -274,8 +279,9 @@ def score_cv_loss(
         found: Tensor | None = None
         for fold in range(folds):
             out = torch.as_tensor(of_folds[repeat] == fold)
-            model = _made(model_fn, (seed * 1000 + repeat) * 1000 + fold)
-            train_fn(model, rows[~out], labels[~out], (seed * 1000 + repeat) * 1000 + fold)
+            own_seed = model_seed(seed, repeat * folds + fold)
+            model = _made(model_fn, own_seed)
+            train_fn(model, rows[~out], labels[~out], own_seed)
             held_out = _logits(model, shown(repeat)[out])
             found = held_out.new_zeros(len(rows), held_out.shape[1]) if found is None else found
             found[out] = held_out
@@ -302,7 +308,7 @@ def cv_scores(
         for fold in range(folds):
             kept = np.flatnonzero(of_folds[repeat] != fold)
             number = repeat * folds + fold
-            plans.append(Plan(seed * 1000 + number, kept, np.full(config.total_steps, len(kept)), root=number))
+            plans.append(Plan(model_seed(seed, number), kept, np.full(config.total_steps, len(kept)), root=number))
     with progress_bar("cv-loss", len(plans) * config.total_steps) as advance:
         run = train_plans(copies, plans, X, y[None], config, advance=advance)
     logits = torch.stack(
@@ -364,7 +370,7 @@ def score_cscore(
         kept = torch.as_tensor(np.sort(rng.choice(len(rows), round(share * len(rows)), replace=False)))
         out = torch.ones(len(rows), dtype=torch.bool)
         out[kept] = False
-        model = _trained(model_fn, train_fn, rows[kept], labels[kept], seed * 1000 + number, config)
+        model = _trained(model_fn, train_fn, rows[kept], labels[kept], model_seed(seed, number), config)
         held_out = out.numpy()
         wrong[held_out] += (_logits(model, rows[out]).argmax(1) != labels[out]).numpy()
         count[held_out] += 1
@@ -478,7 +484,7 @@ def histories(
     """Whether each example is right at each snapshot, (snapshots, n), for every model."""
     everything = np.arange(len(X))
     sizes = np.full(config.total_steps, len(X))
-    plans = [Plan(seed * 1000 + number, everything, sizes, root=number) for number in range(models)]
+    plans = [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
     found: list[list[NDArray[np.bool_]]] = [[] for _ in range(models)]
 
     def measure(nets: Copies, which: slice, numbers: Sequence[int]) -> list[dict[str, float]]:

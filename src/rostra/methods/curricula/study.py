@@ -43,7 +43,7 @@ from .noise import inject_label_noise
 from .objective import noise_auc
 from .ordering import ORDERS, RANDOM, check_scores, make_order
 from .pacing import PacingFunction, prefix_sizes
-from .scorers import HISTORY_SCORES, LOGIT_SCORES, Scores, cv_scores, histories, score_logits
+from .scorers import HISTORY_SCORES, LOGIT_SCORES, Scores, cv_scores, histories, model_seed, score_logits
 from .training import Copies, ModuleCopies, Plan, StackedMLP, TrainingConfig, train_plans
 
 STANDARD = "standard"
@@ -326,7 +326,7 @@ def score_examples(
         found = [HISTORY_SCORES[scorer](history) for history in histories(copies, x, y, config, models, seed)]
         return Scores(np.mean(found, 0), scorer, np.std(found, 0), about={"seed": seed, **config.__dict__})
     everything, sizes = np.arange(len(y)), np.full(config.total_steps, len(y))
-    plans = [Plan(seed * 1000 + number, everything, sizes, root=number) for number in range(models)]
+    plans = [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
     with progress_bar(scorer, models * config.total_steps) as advance:
         run = train_plans(copies, plans, x, y[None], config, advance=advance)
     logits = torch.stack([run.copies.logits(slice(number, number + 1), x)[0] for number in range(models)])

@@ -269,24 +269,30 @@ class ModuleCopies:
 
     def train(self, which: slice, batches: Batches, labels: Tensor, rates: Sequence[float]) -> None:
         """Take a step with each batch."""
-        for copy_number, (module, optimizer) in enumerate(
-            zip(self.modules[which], self.optimizers[which], strict=True)
-        ):
-            module.train()
-            for step, rate in enumerate(rates):
-                rows = batches.rows[copy_number, step, : int(batches.counts[copy_number, step])]
-                x = batches.x[rows]
-                if self.config.augment:
-                    draws = seeded_generator(
-                        batches.seeds[copy_number] * 1_000_003 + batches.first_step + step, AUGMENTATION
-                    )
-                    x = random_crop_flip(x, generator=draws)
-                optimizer.param_groups[0]["lr"] = rate
-                loss = nn.functional.cross_entropy(module(x), labels[copy_number, rows])
-                optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                optimizer.step()
-            module.eval()
+        with torch.random.fork_rng():
+            for number, (module, optimizer) in enumerate(zip(self.modules[which], self.optimizers[which], strict=True)):
+                module.train()
+                for step, rate in enumerate(rates):
+                    optimizer.param_groups[0]["lr"] = rate
+                    self._step(module, optimizer, batches, labels, number, step)
+                module.eval()
+
+    def _step(
+        self, module: nn.Module, optimizer: torch.optim.SGD, batches: Batches, labels: Tensor, number: int, step: int
+    ) -> None:
+        """All draws, also those of dropout, depend on the copy's seed and the step of its training alone."""
+        rows = batches.rows[number, step, : int(batches.counts[number, step])]
+        x, draws = batches.x[rows], batches.seeds[number] * 1_000_003 + batches.first_step + step
+        if self.config.augment:
+            x = random_crop_flip(x, generator=seeded_generator(draws, AUGMENTATION))
+        if x.device.type == "cpu":
+            torch.default_generator.manual_seed(draws)  # a hundredth of the time that all devices' generators take
+        else:
+            torch.manual_seed(draws)
+        loss = nn.functional.cross_entropy(module(x), labels[number, rows])
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
 
     @torch.no_grad()
     def logits(self, which: slice, x: Tensor) -> Tensor:
