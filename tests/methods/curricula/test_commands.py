@@ -53,9 +53,16 @@ def test_wrong_labels_of_a_folder_are_found(checked, photos):
 
 def test_scores_agree(checked, photos):
     for scorer in ("cv-loss", "learned-iteration"):
-        checked("curricula", "score", photos / "photos", "--scorer", scorer, "--out", photos / f"{scorer}.csv", *QUICK)
-    done = checked("curricula", "agree", photos / "cv-loss.csv", photos / "learned-iteration.csv", "--json")
-    [found] = json.loads(done.stdout)
+        done = checked(
+            "curricula", "score", photos / "photos", "--scorer", scorer, "--out", photos / f"{scorer}.csv", *QUICK
+        )
+        assert "looks like" in done.stdout
+    both = ("curricula", "agree", photos / "cv-loss.csv", photos / "learned-iteration.csv")
+    [found] = json.loads(checked(*both, "--json").stdout)
+    done = checked(*both, "--families", "mlp,mlp", "--plot", photos / "agree.png", "--out", photos / "agree.csv")
+    assert "families: mlp and mlp" in done.stdout
+    assert (photos / "agree.png").stat().st_size > 10_000
+    assert pd.read_csv(photos / "agree.csv")["spearman"].tolist() == pytest.approx([found["spearman"]] * 2)
     assert found["spearman"] > 0.5
     assert found["low"] < found["spearman"] < found["high"]
 
@@ -82,6 +89,57 @@ def test_a_study_of_a_table(checked, tmp_path):
     assert [row["order"] for row in report] == ["curriculum", "anti-curriculum", "random"]
     assert all(row["standard"] > 0.7 for row in report)
     assert {path.name for path in (tmp_path / "study").glob("*.csv")} == {"trainings.csv", "report.csv"}
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A CSV whose ids look like numbers, and whose classes too; one column is no feature."""
+    rng = np.random.default_rng(0)
+    found = pd.DataFrame({"id": [f"{i:04d}" for i in range(120)], "x": rng.normal(size=120), "name": "n"})
+    found["name"] = [f"person {i}" for i in range(120)]
+    found["label"] = np.where(found["x"] > 0, "01", "00")
+    found.to_csv(tmp_path / "table.csv", index=False)
+    found[["id", "label"]].to_csv(tmp_path / "truth.csv", index=False)
+    return tmp_path / "table.csv"
+
+
+def test_ids_and_labels_stay_as_they_stand(checked, table, tmp_path):
+    """ "0007" is no number: neither where examples are named, nor where their right labels are."""
+    options = ("--exclude", "name", *QUICK)
+    done = checked("curricula", "score", table, "--truth", "truth.csv", "--out", "s.csv", *options, "--json")
+    found = json.loads(done.stdout)
+    assert (found["wrong"], found["auc"]) == (0, None)
+    scores = pd.read_csv(tmp_path / "s.csv", dtype=str)
+    assert scores["id"].tolist() == [f"{i:04d}" for i in range(120)]
+    assert set(scores["label"]) == {"00", "01"}
+    done = checked(
+        "curricula", "study", table, "--scores", "s.csv", "--exclude", "name", "--steps", "5", "--batch-size", "32",
+        "--seeds", "1", "--a", "0.5", "--b", "0.5", "--out", "study", "--workers", "1",
+    )  # fmt: skip
+    assert "matched: the best of as many searches in standard training" in done.stdout
+    assert (tmp_path / "study" / "pacing.png").read_bytes().startswith(b"\x89PNG")
+    done = checked("curricula", "agree", "s.csv", "s.csv", status=2)
+    assert "a file of scores is named twice" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["score", "table.csv"], "leave it out with --exclude name"),
+        (["score", "table.csv", "--exclude", "name,x"], "has no column beside the label"),
+        (["score", "table.csv", "--exclude", "name", "--network", "cnn"], "network 'cnn' takes images"),
+        (["score", "table.csv", "--exclude", "name", "--lr", "1e9"], "not finite: a training diverged"),
+        (["score", "table.csv", "--exclude", "name", "--noise", "0.2", "--truth", "truth.csv"], "give one of them"),
+        (["study", "table.csv", "--exclude", "name", "--network", "json:dumps"], "network 'json:dumps' cannot take"),
+        (["study", "table.csv", "--exclude", "name", "--scores", "s.csv", "--noise", "0.2"], "made of other labels"),
+        (["study", "table.csv", "--exclude", "name", "--b", "0"], "must lie in (0, 1], got 0.0"),
+    ],
+)  # fmt: skip
+def test_what_a_table_cannot_give_is_told_before_any_work(checked, table, arguments, message):
+    done = checked("curricula", *arguments, "--out", table.with_name("out"), status=2)
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert not list(table.parent.glob("out/*"))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_function_of_ones_own_and_the_floor():
         (lambda: PacingFunction("step", -0.1, 0.5), "a, the share .* must be 0 or more, got -0.1"),
         (lambda: PacingFunction("step", float("nan"), 0.5), "got nan"),
         (lambda: PacingFunction("step", 1, 0), r"b, .* must lie in \(0, 1\], got 0"),
-        (lambda: prefix_sizes(None, 3, 3, 1, "down"), "direction must be 'grow' or 'shrink'"),
+        (lambda: prefix_sizes(None, 3, 3, 1, "down"), "direction must be one of grow, shrink; got"),
         (lambda: prefix_sizes(lambda t, total, n: t, 3, 3, 1), "gave 0 at step 0; it must give a size from 1 to 3"),
     ],
 )

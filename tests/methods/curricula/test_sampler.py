@@ -182,12 +182,13 @@ def test_the_global_generators_do_not_matter():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"total_steps": 0}, "total_steps and accumulate must be 1 or more, got 0 and 1"),
+        ({"total_steps": 3.5}, "total_steps must be a whole number of 1 or more, got 3.5"),
+        ({"total_steps": 0}, "total_steps must be a whole number of 1 or more, got 0"),
         ({"batch_size": 201}, "batch_size must be from 1 to the number of examples, 200; got 201"),
         ({"granularity": "batch"}, "granularity must be one of epoch, step"),
         ({"order": None}, "must be a permutation"),
         ({"start_step": 61}, "step must be from 0 to total_steps = 60, got 61"),
-        ({"seed": -1}, "seed must be 0 or more"),
+        ({"seed": -1}, "seed must be a whole number of 0 or more, got -1"),
     ],
 )
 def test_wrong_input_is_told(options, message):
@@ -198,7 +199,27 @@ def test_wrong_input_is_told(options, message):
 def test_what_a_user_may_not_have_meant_is_told():
     with pytest.warns(UserWarning, match=r"a = 1.6 is above 1: some of the data are never shown"):
         sampler(pacing=PacingFunction("step", 1.6, 0.4))
-    with pytest.warns(UserWarning, match="starts with 0 of 200 examples"):
+    with pytest.warns(UserWarning, match="is 0 of 200 examples, fewer than a batch"):
         sampler(pacing=PacingFunction("step", 0.5, 0.0025))
-    with pytest.raises(InputError, match="state is of a sampler with seed 5"):
-        sampler().load_state_dict({"step": 1, "seed": 5})
+
+
+def test_the_state_of_another_run_is_refused():
+    state = sampler().state_dict(step=3)
+    with pytest.raises(InputError, match="state is of a sampler with seed 1; this one has 2"):
+        sampler(seed=2).load_state_dict(state)
+    for other in ({"pacing": None}, {"order": "random"}, {"total_steps": 61}, {"batch_size": 9}, {"drop_last": True}):
+        with pytest.raises(InputError, match="other batches"):
+            sampler(**other).load_state_dict(state)
+    with pytest.raises(InputError, match="holds step, seed and digest"):
+        sampler().load_state_dict({"step": 3})
+
+
+def test_going_on_after_a_break_says_what_workers_had_fetched():
+    """Batches that nobody saw are not skipped in silence."""
+    made = sampler()
+    for _ in DataLoader(TensorDataset(torch.arange(200)), batch_sampler=made, num_workers=2):
+        break
+    with pytest.warns(UserWarning, match="left after [3-9] batches had been given out"):
+        next(iter(made))
+    made.load_state_dict(made.state_dict(step=1))
+    assert list(made) == list(sampler())[1:]

@@ -18,8 +18,12 @@ HEADER_BYTES = 10_000_000
 DELIMITERS = ",;\t"
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV (comma, semicolon or tab) whose first line names the columns.
+
+    Args:
+        path: of the file.
+        texts: columns whose values stay as they stand in the file ("007" is no number), if they are there.
 
     Raises:
         InputError: if the file is missing, empty, has no rows, is not UTF-8, repeats a column name,
@@ -49,7 +53,14 @@ def read_table(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # says that fields were dropped
             table = pd.read_csv(
-                path, sep=delimiter, encoding="utf-8-sig", skipinitialspace=True, index_col=False, header=0, names=names
+                path,
+                sep=delimiter,
+                encoding="utf-8-sig",
+                skipinitialspace=True,
+                index_col=False,
+                header=0,
+                names=names,
+                dtype={name: str for name in texts if name in names},
             )
     except pd.errors.ParserWarning:
         raise InputError(f"'{path}' has rows with more fields than its {len(names)} column names") from None

@@ -3,6 +3,7 @@
 __all__ = ["app"]
 
 import json
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,9 @@ app = typer.Typer(help="Curricula: order your data by difficulty, find wrong lab
 Data = Annotated[Path, typer.Argument(help="Folder with a sub-folder a class, parquet with images, or CSV.")]
 Label = Annotated[str, typer.Option(help="Column with the label (parquet, CSV).")]
 Side = Annotated[int | None, typer.Option(min=4, help="Scale images to this many pixels a side.")]
-Network = Annotated[str, typer.Option(help="mlp, cnn, fc, resnet18, resnet50, vgg11; or module:function.")]
+Network = Annotated[str, typer.Option(help="mlp, cnn, fc, resnet18, vgg11, densenet121 ...; or module:function.")]
+Impute = Annotated[str | None, typer.Option(help="'median' fills missing numbers of a CSV.")]
+Exclude = Annotated[str | None, typer.Option(help="Columns of a CSV that are no features: a,b. 'id' names rows.")]
 Steps = Annotated[int, typer.Option(min=1, help="Optimiser steps of a training.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples a step.")]
 LearningRate = Annotated[float, typer.Option(help="At the start; it falls to 0 along a cosine.")]
@@ -34,8 +37,10 @@ def score(
     contact_sheet: Annotated[Path | None, typer.Option(help="Picture of the most suspicious images.")] = None,
     label: Label = "label",
     side: Side = None,
+    impute: Impute = None,
+    exclude: Exclude = None,
     scorer: Annotated[
-        str, typer.Option(help="cv-loss, learned-iteration, forgetting, loss, margin, entropy, el2n.")
+        str, typer.Option(help="cv-loss, c-score, learned-iteration, forgetting, loss, margin, entropy, el2n.")
     ] = "cv-loss",
     network: Network = "mlp",
     steps: Steps = 300,
@@ -67,14 +72,17 @@ def score(
     from rostra.engine.plots import check_picture
     from rostra.engine.runtime import resolve_device
 
-    from .data import StudyData
+    from .data import StudyData, read_examples, standardised
     from .noise import inject_label_noise
     from .objective import noise_auc
     from .plots import draw_contact_sheet
-    from .study import StudySpec, score_examples
+    from .study import StudySpec, check_work, score_examples
     from .training import TrainingConfig
 
-    names, given, rows, classes, images = _read(data, label, side)
+    if noise and truth is not None:
+        raise InputError("--noise spoils labels that are known, --truth tells which are wrong; give one of them")
+    examples = read_examples(data, label, side, impute=_imputes(impute), exclude=list_option(exclude or ""))
+    names, given, classes, images = examples.names, examples.labels, examples.classes, examples.images
     writable(out)
     if contact_sheet is not None:
         if images is None:
@@ -86,8 +94,11 @@ def score(
         given, wrong = noisy.labels, noisy.wrong
     config = TrainingConfig(total_steps=steps, batch_size=batch_size, lr=lr, evaluations=min(steps, 15))
     spec = StudySpec(network=network, training=config, folds=folds, repeats=repeats)
+    rows = standardised(examples.rows, examples.rows)
     study_data = StudyData(rows, given, rows[:0], given[:0], rows[:0], given[:0], len(classes))
-    found = score_examples(spec, study_data, scorer, models=repeats, seed=seed, device=str(resolve_device(device)))
+    chosen_device = str(resolve_device(device))
+    check_work(spec, study_data, chosen_device)
+    found = score_examples(spec, study_data, scorer, models=repeats, seed=seed, device=chosen_device)
     predicted = given if found.predicted is None else found.predicted
     table = pd.DataFrame(
         {
@@ -100,7 +111,7 @@ def score(
     )
     with write_atomically(out) as temporary:
         table.to_csv(temporary, index=False)
-    hardest = np.argsort(-found.values, kind="stable")
+    hardest = np.lexsort((np.random.default_rng(seed).random(len(names)), -found.values))  # ties in any order
     lines = [f"{len(names)} examples, {len(classes)} classes; the hardest:"]
     lines += [
         f"  {found.values[row]:8.3f}  {names[row]}  label {classes[given[row]]}, looks like {classes[predicted[row]]}"
@@ -167,11 +178,16 @@ def agree(
         writable(out)
     if plot is not None:
         check_picture(plot)
-    first = read_table(scores[0])
+    if len(set(scores)) < len(scores):
+        raise InputError("a file of scores is named twice; a score agrees with itself")
+    first = read_table(scores[0], texts=("id",))
     check_names(first, ["id", "score"])
-    names = first["id"].astype(str).tolist()
+    names = first["id"].tolist()
     labels = [path.stem if [p.stem for p in scores].count(path.stem) == 1 else str(path) for path in scores]
     found = {name: read_scores(path, names) for name, path in zip(labels, scores, strict=True)}
+    for path in scores[1:]:
+        if (count := len(read_table(path, texts=("id",)))) > len(names):
+            raise InputError(f"'{path}' has {count} scores and '{scores[0]}' {len(names)}; score the same examples")
     table = agreement(found, resamples, seed)
     tables = {"": table}
     if families is not None:
@@ -201,6 +217,8 @@ def study(
     scores: Annotated[Path | None, typer.Option(help="CSV with id and score; default: scored anew.")] = None,
     label: Label = "label",
     side: Side = None,
+    impute: Impute = None,
+    exclude: Exclude = None,
     order: Annotated[str | None, typer.Option(help="curriculum, anti-curriculum, random.")] = None,
     family: Annotated[str | None, typer.Option(help="linear, quadratic, root, step, exp, log.")] = None,
     a: Annotated[str | None, typer.Option("--a", help="Shares of the steps until all data are in.")] = None,
@@ -220,7 +238,8 @@ def study(
 ) -> None:
     """Does an order of the data help? Orders x pacing functions x seeds, against as many standard trainings.
 
-    Writes trainings.csv, report.csv and study.png. A tenth of each class is kept for validation, a tenth for the test.
+    Writes trainings.csv, report.csv, study.png and pacing.png. A tenth of each class is kept for validation, a tenth
+    for the test.
 
     Example: rostra curricula study photos --side 32 --family step --a 0.4,1.6 --b 0.2,0.4 --seeds 5
     """
@@ -229,7 +248,7 @@ def study(
     from rostra.engine.reproduce import EXECUTORS
     from rostra.engine.runtime import resolve_device
 
-    from .plots import draw_studies
+    from .plots import draw_pacing, draw_studies
     from .study import CurriculumStudy, StudySpec
 
     if executor not in EXECUTORS:
@@ -237,7 +256,10 @@ def study(
     settings = _settings(spec)
     training = dict(settings.get("training") or {})
     asked = {"total_steps": steps, "batch_size": batch_size, "lr": lr}
-    settings["training"] = training | {name: value for name, value in asked.items() if value is not None}
+    training |= {name: value for name, value in asked.items() if value is not None}
+    if "total_steps" in training and isinstance(training["total_steps"], int):
+        training.setdefault("evaluations", max(1, min(10, training["total_steps"])))
+    settings["training"] = training
     chosen: dict[str, Any] = {"seeds": seeds, "network": network, "noise": noise}
     chosen |= {"orders": order and tuple(list_option(order)), "families": family and tuple(list_option(family))}
     chosen |= {"a": a and _numbers(a, "--a"), "b": b and _numbers(b, "--b")}
@@ -247,7 +269,8 @@ def study(
     made = StudySpec.from_settings(settings)
     described: dict[str, Any] = {"set": "digits"}
     if str(data) != "digits":
-        described = {"path": str(data.resolve()), "label": label, "side": side}
+        described = {"path": str(data.resolve()), "label": label, "side": side, "impute": _imputes(impute)}
+        described["exclude"] = list_option(exclude or "")
         described |= {"scores": str(scores.resolve())} if scores is not None else {}
     elif scores is not None:
         raise InputError("--scores goes with data of your own, not with 'digits'")
@@ -265,61 +288,76 @@ def study(
         with write_atomically(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     with write_atomically(out / "study.png") as temporary:
-        draw_studies({"": result.table}).savefig(temporary, dpi=150, facecolor="white")
+        draw_studies({"": result.table}, reports={"": report}).savefig(temporary, dpi=150, facecolor="white")
+    with write_atomically(out / "pacing.png") as temporary:
+        draw_pacing(made.pacings).savefig(temporary, dpi=150, facecolor="white")
     emit(json.loads(report.to_json(orient="records")), _study_text(result.table, report, out), json_output)
 
 
 def _study_text(table: "pd.DataFrame", report: "pd.DataFrame", out: Path) -> str:
+    import numpy as np
+
+    count = int((table["order"] == "standard").sum())
     lines = [
-        f"{len(table)} trainings, {table['seed'].nunique()} seeds; standard {report['standard'].iloc[0]:.4f}",
-        "order            best    matched  gain (95 %)                 p (Holm)  chosen by validation",
+        f"{len(table)} trainings, {table['seed'].nunique()} seeds; "
+        f"standard {report['standard'].iloc[0]:.4f} ({count} runs)",
+        "order            best    matched  gain (95 %)                 p (Holm)  strategy",
     ]
     lines += [
-        f"{row.order:15s}  {row.best:.4f}  {row.null:.4f}  {row.gain:+.4f} ({row.low:+.4f} to {row.high:+.4f})  "
-        f"{row.p_holm:8.4f}  {row.honest:.4f}  {row.strategy}"
+        f"{row.order:15s}  {row.best:.4f}  {row.matched:.4f}  {row.gain:+.4f} ({row.low:+.4f} to {row.high:+.4f})  "
+        f"{row.p_holm:8.4f}  {row.strategy}"
         for row in report.itertuples()
     ]
+    lines.append(
+        "matched: the best of as many searches in standard training; gain: what is left of the best without that"
+    )
+    for row in report.to_dict("records"):
+        said = (
+            f"{row['order']}: {_signed(row, 'honest_gain', 'honest')} over standard if validation on the other seeds "
+        )
+        said += "chooses the strategy"
+        if not np.isnan(row.get("over_random", np.nan)):
+            said += f"; {_signed(row, 'over_random', 'over_random')} over the random order, pacing by pacing"
+        lines.append(said)
     shared = table.loc[table["order"] != "standard", "shared"].mean()
-    lines.append(f"{shared:.0%} of the steps were shared; matched: the best of as many searches in standard training")
-    lines.append(f"tables and picture: {out / 'trainings.csv'}, {out / 'report.csv'}, {out / 'study.png'}")
+    lines.append(f"{shared:.0%} of the steps of ordered trainings were shared")
+    lines.append(f"tables and pictures in {out}: trainings.csv, report.csv, study.png, pacing.png")
     return "\n".join(lines)
+
+
+def _signed(row: Mapping[Hashable, Any], name: str, of: str) -> str:
+    """A difference with its interval, if it has one."""
+    low, high = row[f"{of}_low"], row[f"{of}_high"]
+    interval = "" if low is None or low != low else f" ({low:+.4f} to {high:+.4f})"
+    return f"{row[name]:+.4f}{interval}"
 
 
 # ------------------------------------------------------- what options name
 
 
-def _read(
-    data: Path, label: str, side: int | None
-) -> "tuple[list[str], NDArray[np.int64], Any, list[str], NDArray[np.uint8] | None]":
-    """Names, labels, inputs, classes, and the images if there are any."""
-    from rostra.fields.vision.images import read_images
-
-    from .data import image_data, table_data
-
-    if data.is_dir() or data.suffix == ".parquet":
-        found = read_images(data, label, side)
-        return list(found.names), found.labels, image_data(found), list(found.classes), found.images
-    names, labels, rows, classes = table_data(data, label)
-    return names, labels, rows, classes, None
+def _imputes(impute: str | None) -> bool:
+    if impute not in (None, "median"):
+        raise InputError(f"--impute must be median, got '{impute}'")
+    return impute is not None
 
 
 def _wrong(
-    truth: Path | None, names: list[str], given: "NDArray[np.int64]", classes: list[str]
+    truth: Path | None, names: "Sequence[str]", given: "NDArray[np.int64]", classes: "Sequence[str]"
 ) -> "NDArray[np.bool_] | None":
     """Which labels are wrong, by a CSV with the right ones."""
     if truth is None:
         return None
     import numpy as np
 
-    from rostra.fields.tabular.tables import check_names, read_table
+    from .data import read_by_id
 
-    table = read_table(truth)
-    check_names(table, ["id", "label"])
-    right = dict(zip(table["id"].astype(str), table["label"].astype(str), strict=True))
-    missing = [name for name in names if name not in right]
-    if missing:
-        raise InputError(f"'{truth}' has no label for {len(missing)} of {len(names)} examples (first: '{missing[0]}')")
-    return np.array([right[name] != classes[number] for name, number in zip(names, given, strict=True)])
+    right = read_by_id(truth, "label", names).to_numpy(dtype=str)
+    unknown = sorted(set(right.tolist()) - set(classes))
+    if unknown:
+        raise InputError(
+            f"'{truth}' names the class '{unknown[0]}', which the data have not; they have: {', '.join(classes)}"
+        )
+    return right != np.array(classes)[given]
 
 
 def _settings(path: Path | None) -> dict[str, Any]:

@@ -1,15 +1,27 @@
 """Data of a study: a user's images or table, or the sets of the claims."""
 
-__all__ = ["DATASETS", "StudyData", "image_data", "load_data", "table_data"]
+__all__ = [
+    "DATASETS",
+    "SETS",
+    "Examples",
+    "StudyData",
+    "fingerprint",
+    "load_data",
+    "read_by_id",
+    "read_examples",
+    "read_scores",
+    "standardised",
+]
 
 import functools
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rostra.engine.errors import InputError
 from rostra.fields.vision.datasets import CIFAR10, MNIST
@@ -17,10 +29,10 @@ from rostra.fields.vision.datasets import CIFAR10, MNIST
 from .ordering import validation_split
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
     from rostra.engine.claims import Context
-    from rostra.fields.vision.images import ImageSet
 
 DATASETS = (CIFAR10, MNIST)
 VALIDATION = 0.1
@@ -50,13 +62,35 @@ class StudyData:
     scores: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What a file or folder of a user holds.
+
+    Attributes:
+        names: of the examples.
+        labels: 0 to len(classes) - 1, (n,).
+        classes: their names.
+        rows: uint8 images (n, C, H, W), or numbers of any scale (n, D), float64.
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    rows: NDArray[Any]
+
+    @property
+    def images(self) -> NDArray[np.uint8] | None:
+        """The rows, if they are images."""
+        return self.rows if self.rows.ndim == 4 else None
+
+
 def load_data(described: Mapping[str, Any], context: "Context") -> StudyData:
     """Data by their description.
 
     Args:
-        described: {"set": "digits" | "mnist" | "cifar10"}, the sets of the claims; or {"path": ...} of an NPZ of
-            :meth:`.CurriculumStudy.on_arrays`, a folder of images, a parquet file or a CSV; with "label", "side" and
-            "scores" (a CSV) where they apply.
+        described: {"set": name} of :data:`SETS`; or {"path": ...} of an NPZ of :meth:`.CurriculumStudy.on_arrays`, a
+            folder of images, a parquet file or a CSV; with "label", "side", "impute", "exclude" and "scores" (a CSV)
+            where they apply.
         context: of the trial; notes where public data came from.
 
     Raises:
@@ -71,87 +105,137 @@ def load_data(described: Mapping[str, Any], context: "Context") -> StudyData:
     path = Path(described["path"])
     if path.suffix == ".npz":
         return _from_arrays(path)
-    scores = None
+    found = read_examples(
+        path,
+        described.get("label") or "label",
+        described.get("side"),
+        impute=bool(described.get("impute")),
+        exclude=described.get("exclude") or (),
+    )
+    scores = read_scores(Path(described["scores"]), found.names) if described.get("scores") else None
+    return _divided(found.rows, found.labels, np.array(found.classes), scores)
+
+
+def read_examples(
+    path: Path, label: str = "label", side: int | None = None, *, impute: bool = False, exclude: Sequence[str] = ()
+) -> Examples:
+    """A folder with a sub-folder of images a class, a parquet file with images, or a CSV.
+
+    Args:
+        path: of the data.
+        label: column with the label (parquet, CSV).
+        side: pixels to scale images to.
+        impute: fill missing numbers of a CSV by their column's median.
+        exclude: columns of a CSV that are no features. A column "id" is none either: it names the examples.
+
+    Raises:
+        InputError: for data that cannot be used.
+    """
     if path.is_dir() or path.suffix == ".parquet":
         from rostra.fields.vision.images import read_images
 
-        found = read_images(path, described.get("label") or "label", described.get("side"))
-        names, labels, rows = list(found.names), found.labels, image_data(found)
-    else:
-        names, labels, rows, _ = table_data(path, described.get("label") or "label")
-    if described.get("scores"):
-        scores = read_scores(Path(described["scores"]), names)
-    return _divided(rows, labels, scores)
-
-
-def image_data(images: "ImageSet") -> "Tensor":
-    """Images standardised by channel, float32 (n, C, H, W)."""
-    from rostra.fields.vision.augmentation import channel_statistics, standardise
-
-    return standardise(images.images, *channel_statistics(images.images))
-
-
-def table_data(path: Path, label: str) -> tuple[list[str], NDArray[np.int64], "Tensor", list[str]]:
-    """Row numbers, labels, standardised features and class names of a CSV with a label column."""
-    import torch
-
+        found = read_images(path, label, side)
+        return Examples(found.names, found.labels, found.classes, found.images)
     from rostra.fields.tabular.encoding import TableEncoder
     from rostra.fields.tabular.tables import check_names, read_table
 
-    table = read_table(path)
-    check_names(table, [label])
+    table = read_table(path, texts=("id", label))
+    check_names(table, [label, *exclude])
     column = table.pop(label)
     if column.isna().any():
         raise InputError(f"column '{label}' holds missing values (first in row {int(column.isna().argmax()) + 1})")
-    classes, labels = np.unique(column.to_numpy(), return_inverse=True)
+    classes, labels = np.unique(column.to_numpy(dtype=str), return_inverse=True)
     if len(classes) < 2 or len(classes) > max(2, len(table) // 2):
         raise InputError(f"column '{label}' has {len(classes)} values in {len(table)} rows; it must name classes")
-    features = TableEncoder.fitted(table, impute=False).transform(table).to_numpy(dtype=np.float64)
-    scale = features.std(0)
-    features = (features - features.mean(0)) / np.where(scale > 0, scale, 1)
-    names = [str(row) for row in range(len(table))]
-    return names, labels, torch.as_tensor(features, dtype=torch.float32), [str(name) for name in classes]
+    names = _ids(table.pop("id"), path) if "id" in table else tuple(str(row) for row in range(len(table)))
+    table = table.drop(columns=[name for name in exclude if name in table])
+    if not len(table.columns):
+        raise InputError(f"'{path}' has no column beside the label; a network needs features")
+    features = TableEncoder.fitted(table, impute=impute).transform(table).to_numpy(dtype=np.float64)
+    return Examples(names, labels, tuple(map(str, classes)), features)
 
 
-def read_scores(path: Path, names: list[str]) -> NDArray[np.float64]:
+def _ids(column: "pd.Series[Any]", path: Path) -> tuple[str, ...]:
+    """Names of examples, each once."""
+    if column.isna().any():
+        raise InputError(f"'{path}' has a row without id (row {int(column.isna().to_numpy().argmax()) + 1})")
+    if column.duplicated().any():
+        raise InputError(
+            f"'{path}' names the id '{column[column.duplicated()].iloc[0]}' twice; each example has its own"
+        )
+    return tuple(column.astype(str))
+
+
+def read_by_id(path: Path, column: str, names: Sequence[str]) -> "pd.Series[Any]":
+    """A column of a CSV with a column id, in the order of ``names``. Ids (and labels) are read as texts.
+
+    Raises:
+        InputError: if a column is missing, an id repeats, or an example has no row.
+    """
+    from rostra.fields.tabular.tables import check_names, read_table
+
+    table = read_table(path, texts=("id", "label"))
+    check_names(table, ["id", column])
+    _ids(table["id"], path)
+    found = table.set_index("id")[column]
+    missing = [name for name in names if name not in found.index]
+    if missing:
+        raise InputError(
+            f"'{path}' has no {column} for {len(missing)} of {len(names)} examples (first: '{missing[0]}')"
+        )
+    return found.loc[list(names)]
+
+
+def read_scores(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
     """Scores from a CSV with columns id and score, in the order of ``names``.
 
     Raises:
-        InputError: if columns are missing, an id repeats, or an example has no score.
+        InputError: as :func:`read_by_id`, and for scores that are no numbers.
     """
-    from rostra.fields.tabular.tables import check_names, number_column, read_table
+    from rostra.fields.tabular.tables import number_column
 
-    table = read_table(path)
-    check_names(table, ["id", "score"])
-    values = dict(zip(table["id"].astype(str), number_column(table["score"], "score"), strict=True))
-    if len(values) < len(table):
-        raise InputError(f"'{path}' names an id twice; give one score an example")
-    missing = [name for name in names if name not in values]
-    if missing:
-        raise InputError(f"'{path}' has no score for {len(missing)} of {len(names)} examples (first: '{missing[0]}')")
-    return np.array([values[name] for name in names])
+    return np.asarray(number_column(read_by_id(path, "score", names), "score"), dtype=np.float64)
 
 
-def _divided(rows: "Tensor", labels: NDArray[np.int64], scores: NDArray[np.float64] | None) -> StudyData:
+def fingerprint(path: Path) -> str:
+    """A hash of what a file, or all files of a folder with their names, hold."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+            with open(file, "rb") as content:
+                while part := content.read(2**20):
+                    digest.update(part)
+    return digest.hexdigest()
+
+
+def standardised(rows: NDArray[Any], by: NDArray[Any]) -> "Tensor":
+    """Rows as the networks take them, float32: each channel of images, or each column, by mean and deviation of
+    the rows ``by``; what is constant there is only centred."""
+    import torch
+
+    from rostra.fields.vision.augmentation import channel_statistics, standardise
+
+    if rows.dtype == np.uint8 and rows.ndim == 4:
+        return standardise(rows, *channel_statistics(by))
+    axes = (0, 2, 3) if rows.ndim == 4 else 0
+    mean, scale = by.mean(axis=axes, keepdims=True), by.std(axis=axes, keepdims=True)
+    return torch.as_tensor((rows - mean) / np.where(scale > 0, scale, 1), dtype=torch.float32)
+
+
+def _divided(
+    rows: NDArray[Any], labels: NDArray[np.int64], classes: NDArray[Any], scores: NDArray[np.float64] | None
+) -> StudyData:
     """Cut a tenth of each class off for validation and another for the test."""
-    rest, test = validation_split(labels, VALIDATION, seed=0)
-    train, val = validation_split(labels[rest], VALIDATION / (1 - VALIDATION), seed=1)
+    rest, test = validation_split(classes[labels], VALIDATION, seed=0)
+    train, val = validation_split(classes[labels[rest]], VALIDATION / (1 - VALIDATION), seed=1)
     train, val = rest[train], rest[val]
-    return StudyData(
-        rows[train],
-        labels[train],
-        rows[val],
-        labels[val],
-        rows[test],
-        labels[test],
-        int(labels.max()) + 1,
-        None if scores is None else scores[train],
-    )
+    x, x_val, x_test = (standardised(rows[part], rows[train]) for part in (train, val, test))
+    kept = None if scores is None else scores[train]
+    return StudyData(x, labels[train], x_val, labels[val], x_test, labels[test], len(classes), kept)
 
 
 def _from_arrays(path: Path) -> StudyData:
-    import torch
-
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -159,25 +243,19 @@ def _from_arrays(path: Path) -> StudyData:
         raise InputError(f"'{path}' cannot be read ({error})") from None
     if not {"X", "y"} <= arrays.keys() or len(arrays["X"]) != len(arrays["y"]):
         raise InputError(f"'{path}' must hold arrays X and y of one length")
-    X, y = arrays["X"], _whole(arrays["y"], path)
+    X, y, scores = arrays["X"], _whole(arrays["y"], path), arrays.get("scores")
     if not np.isfinite(X).all():
         raise InputError(f"'{path}': X holds values that are not finite; fill or drop them")
-    axes = (0, 2, 3) if X.ndim == 4 else 0
-    mean, scale = X.mean(axis=axes, keepdims=True), X.std(axis=axes, keepdims=True)
-
-    def rows(values: ArrayLike) -> "Tensor":
-        return torch.as_tensor((np.asarray(values) - mean) / np.where(scale > 0, scale, 1), dtype=torch.float32)
-
-    scores = arrays.get("scores")
     if "X_test" in arrays and "X_val" in arrays:
         y_val, y_test = _whole(arrays["y_val"], path), _whole(arrays["y_test"], path)
         classes = int(max(y.max(), y_val.max(), y_test.max())) + 1
-        return StudyData(rows(X), y, rows(arrays["X_val"]), y_val, rows(arrays["X_test"]), y_test, classes, scores)
+        x, x_val, x_test = (standardised(arrays[name], X) for name in ("X", "X_val", "X_test"))
+        return StudyData(x, y, x_val, y_val, x_test, y_test, classes, scores)
     if "X_test" in arrays or "X_val" in arrays:
         raise InputError(
             "give both validation and test data, or neither; then a tenth of each class is cut off for each"
         )
-    return _divided(rows(X), y, scores)
+    return _divided(X, y, np.arange(int(y.max()) + 1), scores)
 
 
 def _whole(y: NDArray[Any], path: Path) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 __all__ = ["ORDERS", "RANDOM", "balance_order", "check_scores", "make_order", "validation_split"]
 
+import math
 import warnings
 from typing import Any
 
@@ -132,8 +133,8 @@ def validation_split(
     if ((taken == 0) & (counts > 0)).any():
         number = int(((taken == 0) & (counts > 0)).argmax())
         raise InputError(
-            f"class '{labels[(of_examples == number).argmax()]}' has {counts[number]} examples, too few for a "
-            f"validation fraction of {fraction:g}; take a larger one, or give validation data"
+            f"class '{labels[(of_examples == number).argmax()]}' has {counts[number]} examples, too few to keep a "
+            f"share of {fraction:.2g} out; it needs {math.ceil(1 / fraction)} or more"
         )
     shuffled = np.random.default_rng([seed, SPLIT]).permutation(len(labels))
     ranked = shuffled[np.argsort(of_examples[shuffled], kind="stable")]

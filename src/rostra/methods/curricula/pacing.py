@@ -1,6 +1,6 @@
 """How much of the ordered data is shown at a step: the six pacing families of the paper (figure 4)."""
 
-__all__ = ["FAMILIES", "PAPER_A", "PAPER_B", "Pacing", "PacingFunction", "prefix_sizes"]
+__all__ = ["DIRECTIONS", "FAMILIES", "PAPER_A", "PAPER_B", "Pacing", "PacingFunction", "prefix_sizes"]
 
 import math
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from rostra.engine.errors import InputError
 
 FAMILIES = ("linear", "quadratic", "root", "step", "exp", "log")
+DIRECTIONS = ("grow", "shrink")
 PAPER_A = (0.01, 0.1, 0.2, 0.4, 0.8, 1.6)
 PAPER_B = (0.0025, 0.1, 0.2, 0.4, 0.8)
 """The paper's grid; its smallest and largest values of each are where orders differ most."""
@@ -67,6 +68,10 @@ class PacingFunction:
         sizes = np.where(steps >= end, n, np.floor(sizes))
         return np.clip(sizes, 1, n).astype(np.int64)
 
+    def size(self, t: int, total_steps: int, n: int) -> int:
+        """The size at one step."""
+        return int(self(t, total_steps, n))
+
     def sizes(self, total_steps: int, n: int) -> NDArray[np.int64]:
         """g(0), ..., g(T): shape (total_steps + 1,)."""
         return self(np.arange(total_steps + 1), total_steps, n)
@@ -97,8 +102,8 @@ def prefix_sizes(
     Raises:
         InputError: for another direction, or a function whose sizes are not whole numbers in [1, n].
     """
-    if direction not in ("grow", "shrink"):
-        raise InputError(f"direction must be 'grow' or 'shrink', got '{direction}'")
+    if direction not in DIRECTIONS:
+        raise InputError(f"direction must be one of {', '.join(DIRECTIONS)}; got '{direction}'")
     steps = np.arange(total_steps) if direction == "grow" else total_steps - np.arange(total_steps)
     if pacing is None:
         return np.full(total_steps, n, dtype=np.int64)

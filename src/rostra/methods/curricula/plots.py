@@ -1,6 +1,6 @@
 """Pictures: suspicious images, agreement of scores, strategies of a study."""
 
-__all__ = ["draw_agreement", "draw_contact_sheet", "draw_studies"]
+__all__ = ["draw_agreement", "draw_contact_sheet", "draw_pacing", "draw_studies"]
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rostra.engine.plots import ACCENTS, INK, new_panels
+
+from .pacing import PacingFunction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,16 +75,24 @@ def draw_agreement(table: pd.DataFrame, scores: Mapping[str, NDArray[np.float64]
     return figure
 
 
-def draw_studies(tables: Mapping[str, pd.DataFrame], metric: str = "test_at_best_val") -> "Figure":
+def draw_studies(
+    tables: Mapping[str, pd.DataFrame],
+    metric: str = "test_at_best_val",
+    reports: Mapping[str, pd.DataFrame] | None = None,
+) -> "Figure":
     """Every strategy's mean over the seeds by order, and standard runs with their deviation (figure 5's scatter).
 
     Args:
         tables: by the title of its panel: a row a training, as :class:`.study.StudyResult` has them.
         metric: on the vertical axis.
+        reports: by title: what :func:`.study.judge_study` says; draws the line that the best of an order must beat.
     """
     figure, panels = new_panels(max(7.0, 3.6 * len(tables)), 4.0, 1, len(tables))
     for panel, (title, table) in zip(panels, tables.items(), strict=True):
         panel.set_title(title, loc="left", fontsize=10, color=INK)
+        for place, row in enumerate([] if reports is None else reports[title].itertuples()):
+            label = "the best of as many standard searches" if place == 0 else None
+            panel.hlines(float(row.matched), place - 0.4, place + 0.4, color=INK, linestyle=":", label=label)  # type: ignore[arg-type]
         _scatter_study(panel, table, metric)
     panels[0].set_ylabel("test accuracy at the best validation accuracy" if metric == "test_at_best_val" else metric)
     return figure
@@ -101,3 +111,20 @@ def _scatter_study(axes: "Axes", table: pd.DataFrame, metric: str) -> None:
     axes.set_xticks(range(len(orders)), orders)
     axes.set_xlim(-0.6, len(orders) - 0.4)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+
+
+def draw_pacing(pacings: Sequence[PacingFunction]) -> "Figure":
+    """Share of the data that may be drawn over the share of the training (figure 4), a panel a family."""
+    families = list(dict.fromkeys(pacing.family for pacing in pacings))
+    figure, panels = new_panels(max(4.5, 2.9 * len(families)), 2.8, 1, len(families))
+    steps, n = 1000, 100_000
+    for panel, family in zip(panels, families, strict=True):
+        for pacing in (pacing for pacing in pacings if pacing.family == family):
+            panel.plot(
+                np.arange(steps + 1) / steps, pacing.sizes(steps, n) / n, color=ACCENTS[0], alpha=0.6, linewidth=1
+            )
+        panel.set_title(family, loc="left", fontsize=10, color=INK)
+        panel.set_xlabel("share of the steps")
+        panel.set_ylim(0, 1.03)
+    panels[0].set_ylabel("share of the data")
+    return figure

@@ -16,8 +16,10 @@ __all__ = [
 ]
 
 import bisect
+import functools
+import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +82,10 @@ def shuffled_prefix(order: NDArray[np.int64], epoch: Epoch, seed: int) -> NDArra
     return order[rng.permutation(epoch.size)]
 
 
-def batch_at(shuffled: NDArray[np.int64], number: int, epoch_batches: int, batch_size: int, drop_last: bool) -> Any:
-    """The batch of that number in a full pass of ``epoch_batches`` batches."""
+def batch_at(
+    shuffled: NDArray[np.int64], number: int, epoch_batches: int, batch_size: int, drop_last: bool
+) -> NDArray[np.int64]:
+    """The batch of that number, shape (batch,), in a full pass of ``epoch_batches`` batches."""
     start = number * batch_size
     last = number == epoch_batches - 1 and not drop_last
     return shuffled[start:] if last else shuffled[start : start + batch_size]
@@ -95,7 +99,8 @@ class CurriculumBatchSampler(Sampler[list[int]]):
 
     Args:
         scores: difficulty of each example, higher = harder, shape (n,); or the order itself, with ``order=None``.
-        batch_size: examples of a batch; the last of a dynamic epoch is smaller.
+        batch_size: examples of a batch; the last of a dynamic epoch is smaller (or, where a single example would be
+            left over, larger by one).
         total_steps: T, optimiser steps of the whole training.
         pacing: None for standard training: ordinary epochs over everything.
         order: "curriculum", "anti-curriculum" or "random"; None: ``scores`` is a permutation of 0 to n - 1.
@@ -132,13 +137,13 @@ class CurriculumBatchSampler(Sampler[list[int]]):
         epochwise: bool = False,
         direction: str = "grow",
     ) -> None:
-        if seed < 0:
-            raise InputError(f"seed must be 0 or more, got {seed}")
+        least_of = {"seed": 0, "batch_size": 1, "total_steps": 1, "accumulate": 1}
+        for (name, least), value in zip(least_of.items(), (seed, batch_size, total_steps, accumulate), strict=True):
+            if value < least or value != int(value):
+                raise InputError(f"{name} must be a whole number of {least} or more, got {value}")
         self.order = _as_permutation(scores) if order is None else make_order(scores, order, groups, seed)
         n = len(self.order)
-        if total_steps < 1 or accumulate < 1:
-            raise InputError(f"total_steps and accumulate must be 1 or more, got {total_steps} and {accumulate}")
-        if not 1 <= batch_size <= n:
+        if batch_size > n:
             raise InputError(f"batch_size must be from 1 to the number of examples, {n}; got {batch_size}")
         if granularity not in GRANULARITIES:
             raise InputError(f"granularity must be one of {', '.join(GRANULARITIES)}; got '{granularity}'")
@@ -153,7 +158,8 @@ class CurriculumBatchSampler(Sampler[list[int]]):
         self._generator = np.random.Generator(np.random.Philox(key=[seed, DRAWS]))
         self._draws_state: dict[str, Any] = dict(self._generator.bit_generator.state)
         self._batch = 0
-        self.load_state_dict({"step": start_step})
+        self._left = False  # whether the last iteration was left before its end
+        self._go_to(start_step)
 
     @property
     def total_batches(self) -> int:
@@ -175,10 +181,18 @@ class CurriculumBatchSampler(Sampler[list[int]]):
                 f"all {self.total_steps} steps of the curriculum are done; there are no more batches", stacklevel=2
             )
             return
-        end = self._end()
+        if self._left:
+            warnings.warn(
+                f"the last iteration was left after {self._batch} batches had been given out, those that a loader's "
+                "workers had fetched ahead included; this one goes on behind them. "
+                "load_state_dict(state_dict(step=...)) goes back to the step that was done",
+                stacklevel=2,
+            )
+        end, self._left = self._end(), True
         while self._batch < end:
             found = self.batch(self._batch).tolist()
             self._batch += 1
+            self._left = self._batch < end
             yield found
 
     def _end(self) -> int:
@@ -195,7 +209,7 @@ class CurriculumBatchSampler(Sampler[list[int]]):
         return self._epochs[bisect.bisect_right(self._starts, batch) - 1]
 
     def batch(self, number: int) -> NDArray[np.int64]:
-        """Example numbers of a batch of the run, counted from 0; whatever was asked before."""
+        """Example numbers, shape (batch,), of a batch of the run, counted from 0; whatever was asked before."""
         if self.granularity == "step":
             return self.order[self._drawn(number, int(self.sizes[number // self.accumulate]))]
         epoch = self._epoch_of(number)
@@ -213,26 +227,43 @@ class CurriculumBatchSampler(Sampler[list[int]]):
         self._generator.bit_generator.state = state
         return self._generator.choice(size, min(self.batch_size, size), replace=False, shuffle=False)
 
-    def state_dict(self, step: int | None = None) -> dict[str, int]:
+    @functools.cached_property
+    def digest(self) -> str:
+        """A hash of all that fixes the batches."""
+        fixed = (self.batch_size, self.seed, self.granularity, self.drop_last, self.accumulate)
+        return hashlib.sha256(repr(fixed).encode() + self.order.tobytes() + self.sizes.tobytes()).hexdigest()[:16]
+
+    def state_dict(self, step: int | None = None) -> dict[str, int | str]:
         """Where the run is, for :meth:`load_state_dict`.
 
         Args:
             step: optimiser steps that the trainer has finished. Give it whenever a loader has workers: they fetch
                 ahead, so that the sampler has given out more than the trainer has used.
         """
-        return {"step": self._batch // self.accumulate if step is None else step, "seed": self.seed}
+        done = self._batch // self.accumulate if step is None else step
+        return {"step": done, "seed": self.seed, "digest": self.digest}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a step; the remaining batches are those of an uninterrupted run.
 
         Raises:
-            InputError: for a step outside the run, or the state of a sampler with another seed.
+            InputError: for a step outside the run, or the state of a sampler with another seed, order, pacing, number
+                of steps or batch size.
         """
-        if not 0 <= state["step"] <= self.total_steps:
-            raise InputError(f"step must be from 0 to total_steps = {self.total_steps}, got {state['step']}")
-        if state.get("seed", self.seed) != self.seed:
+        if not {"step", "seed", "digest"} <= state.keys():
+            raise InputError("a sampler's state holds step, seed and digest, as state_dict() gives them")
+        if state["seed"] != self.seed:
             raise InputError(f"the state is of a sampler with seed {state['seed']}; this one has {self.seed}")
-        self._batch = state["step"] * self.accumulate
+        if state["digest"] != self.digest:
+            raise InputError(
+                "the state is of a sampler with other batches (order, pacing, total_steps, batch_size or granularity)"
+            )
+        self._go_to(state["step"])
+
+    def _go_to(self, step: int) -> None:
+        if not 0 <= step <= self.total_steps:
+            raise InputError(f"step must be from 0 to total_steps = {self.total_steps}, got {step}")
+        self._batch, self._left = step * self.accumulate, False
 
 
 class DistributedCurriculumBatchSampler(CurriculumBatchSampler):
@@ -280,7 +311,7 @@ def _warn_of_pacing(pacing: Pacing | None, n: int, batch_size: int, groups: Arra
     least = batch_size if groups is None else max(batch_size, len(np.unique(np.asarray(groups))))
     if pacing.a > 0 and pacing.b * n < least:
         warnings.warn(
-            f"b = {pacing.b:g} starts with {pacing.b * n:.0f} of {n} examples, fewer than a batch or than there are "
+            f"b = {pacing.b:g} is {pacing.b * n:.0f} of {n} examples, fewer than a batch or than there are "
             "classes; min_size holds instead",
             stacklevel=3,
         )

@@ -1,7 +1,8 @@
 """Scoring functions (section 2 of the paper): how hard is each example? Higher = harder everywhere.
 
-Every scorer takes ``model_fn() -> module``, images or rows ``X``, labels ``y``, and optionally ``train_fn(model, X, y,
-seed)``, which trains in place; without one, SGD with momentum and a cosine does.
+Every scorer takes ``model_fn() -> module``, examples ``X``, shape (n, ...), with labels ``y``, 0 to C - 1, shape (n,),
+or a data set of pairs (row, label) in place of both; and optionally ``train_fn(model, X, y, seed)``, which trains in
+place; without one, SGD with momentum and a cosine does. Modules map (B, ...) to logits (B, C), on the CPU.
 """
 
 __all__ = [
@@ -33,6 +34,7 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from rostra.engine.ensemble import seeded_generator
 from rostra.engine.errors import InputError
@@ -46,6 +48,7 @@ from .training import Copies, ModuleCopies, Plan, TrainingConfig, train_plans
 
 TrainFunction = Callable[[nn.Module, Tensor, Tensor, int], Any]
 ModelFunction = Callable[[], nn.Module]
+Examples = ArrayLike | Tensor | Dataset[Any]
 Values = NDArray[np.float64]
 FOLDS, REPEATS = 4, 10
 """Of the paper's loss c-score."""
@@ -114,15 +117,38 @@ class Scores:
             raise InputError(f"'{path}' holds no saved scores ({error})") from None
 
 
-def _tensors(X: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
-    rows, labels = torch.as_tensor(X), torch.as_tensor(y).long()
+def _tensors(X: Examples, y: ArrayLike | Tensor | None) -> tuple[Tensor, Tensor]:
+    """Rows (n, ...) in floating point and labels (n,)."""
+    if isinstance(X, Dataset):
+        if y is not None:
+            raise InputError("a data set holds its labels; leave out y")
+        pairs = [X[number] for number in range(len(X))]  # type: ignore[arg-type]
+        X, y = torch.stack([torch.as_tensor(row) for row, _ in pairs]), [int(label) for _, label in pairs]
+    if y is None:
+        raise InputError("labels are missing: give y, or a data set of pairs (row, label)")
+    numbers = y.numpy(force=True) if isinstance(y, Tensor) else np.asarray(y)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or len(numbers) == 0 or numbers.min() < 0:
+        raise InputError("labels must be whole numbers from 0, one an example")
+    rows, labels = torch.as_tensor(X), torch.as_tensor(numbers)
     if len(rows) != len(labels):
         raise InputError(f"there are {len(labels)} labels for {len(rows)} examples")
     if not rows.is_floating_point():
         rows = rows.float()
     if not torch.isfinite(rows).all():
         raise InputError("X holds values that are not finite numbers; fill or drop them")
-    return rows, labels
+    return rows, labels.long()
+
+
+def check_trained(scores: Scores) -> Scores:
+    """Scores that a search can use.
+
+    Raises:
+        InputError: if some are not finite, since a training diverged.
+    """
+    bad = int((~np.isfinite(scores.values)).sum())
+    if bad:
+        raise InputError(f"{bad} of {len(scores)} scores are not finite: a training diverged; take a lower lr")
+    return scores
 
 
 def _about(y: Tensor, seed: int, config: TrainingConfig | None = None, **more: Any) -> dict[str, Any]:
@@ -164,8 +190,8 @@ def _trained(
 
 def score_loss(
     model_fn: ModelFunction,
-    X: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
+    X: Examples,
+    y: ArrayLike | Tensor | None = None,
     *,
     train_fn: TrainFunction | None = None,
     config: TrainingConfig | None = None,
@@ -183,24 +209,29 @@ def score_loss(
         kind: "loss", "margin", "entropy" or "el2n".
         seed: of weights and batches.
     """
+    _check_kind(kind, LOGIT_SCORES)
     rows, labels = _tensors(X, y)
     config = config or TrainingConfig()
     logits = _logits(_trained(model_fn, train_fn, rows, labels, seed, config), rows)
     values = score_logits(logits, labels, kind)
-    return Scores(values, kind, predicted=logits.argmax(1).numpy(), about=_about(labels, seed, config))
+    return check_trained(Scores(values, kind, predicted=logits.argmax(1).numpy(), about=_about(labels, seed, config)))
+
+
+def _check_kind(kind: str, known: Mapping[str, Any]) -> None:
+    if kind not in known:
+        raise InputError(f"kind must be one of {', '.join(known)}; got '{kind}'")
 
 
 def score_logits(logits: Tensor, y: Tensor, kind: str) -> Values:
     """A score of each example from one model's outputs: "loss", "margin", "entropy" or "el2n"."""
-    if kind not in LOGIT_SCORES:
-        raise InputError(f"kind must be one of {', '.join(LOGIT_SCORES)}; got '{kind}'")
+    _check_kind(kind, LOGIT_SCORES)
     return LOGIT_SCORES[kind](logits, y).double().cpu().numpy()
 
 
 def score_el2n(
     model_fn: ModelFunction,
-    X: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
+    X: Examples,
+    y: ArrayLike | Tensor | None = None,
     *,
     train_fn: TrainFunction | None = None,
     config: TrainingConfig | None = None,
@@ -210,11 +241,18 @@ def score_el2n(
     """EL2N (Paul et al., 2021): length of the error early in training, averaged over models."""
     rows, labels = _tensors(X, y)
     config = config or TrainingConfig(total_steps=100)
-    found = []
-    for number in progress(range(models), "el2n", total=models):
-        logits = _logits(_trained(model_fn, train_fn, rows, labels, model_seed(seed, number), config), rows)
-        found.append(objective.error_norm(logits, labels).double().numpy())
-    return Scores(np.mean(found, 0), "el2n", np.std(found, 0), about=_about(labels, seed, config, models=models))
+    if train_fn is None:
+        return logit_scores(
+            lambda seeds: ModuleCopies(seeds, model_fn, config), rows, labels, config, models, "el2n", seed
+        )
+    logits = torch.stack(
+        [
+            _logits(_trained(model_fn, train_fn, rows, labels, model_seed(seed, number), config), rows)
+            for number in progress(range(models), "el2n", total=models)
+        ]
+    )
+    values = [score_logits(own, labels, "el2n") for own in logits]
+    return _mean_scores(values, "el2n", logits, _about(labels, seed, config, models=models))
 
 
 def cv_folds(n: int, folds: int, repeats: int, seed: int) -> NDArray[np.int64]:
@@ -231,8 +269,8 @@ def cv_folds(n: int, folds: int, repeats: int, seed: int) -> NDArray[np.int64]:
 
 def score_cv_loss(
     model_fn: ModelFunction,
-    X: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
+    X: Examples,
+    y: ArrayLike | Tensor | None = None,
     *,
     train_fn: TrainFunction | None = None,
     config: TrainingConfig | None = None,
@@ -299,9 +337,15 @@ def cv_scores(
     repeats: int,
     seed: int,
     shown: Callable[[int], Tensor] | None = None,
+    kind: str = "cv-loss",
 ) -> Scores:
-    """:func:`score_cv_loss` with all its trainings at once; ``shown``: what models are asked for in a repetition,
-    if not X."""
+    """:func:`score_cv_loss` with all its trainings at once.
+
+    Args:
+        copies, X, y, config, folds, repeats, seed: as there; ``copies`` makes networks of seeds.
+        shown: what models are asked for in a repetition, if not X.
+        kind: "cv-loss", or "c-score": the share of repetitions whose model gets the example wrong.
+    """
     of_folds = cv_folds(len(X), folds, repeats, seed)
     plans = []
     for repeat in range(repeats):
@@ -309,7 +353,7 @@ def cv_scores(
             kept = np.flatnonzero(of_folds[repeat] != fold)
             number = repeat * folds + fold
             plans.append(Plan(model_seed(seed, number), kept, np.full(config.total_steps, len(kept)), root=number))
-    with progress_bar("cv-loss", len(plans) * config.total_steps) as advance:
+    with progress_bar(kind, len(plans) * config.total_steps) as advance:
         run = train_plans(copies, plans, X, y[None], config, advance=advance)
     logits = torch.stack(
         [
@@ -317,7 +361,7 @@ def cv_scores(
             for repeat in range(repeats)
         ]
     )
-    return _cv_result(logits, y, _about(y, seed, config, folds=folds, repeats=repeats))
+    return _cv_result(logits, y, _about(y, seed, config, folds=folds, repeats=repeats), kind)
 
 
 def _held_out_logits(copies: Copies, X: Tensor, of_folds: NDArray[np.int64], repeat: int, folds: int) -> Tensor:
@@ -333,16 +377,19 @@ def _held_out_logits(copies: Copies, X: Tensor, of_folds: NDArray[np.int64], rep
     return found
 
 
-def _cv_result(logits: Tensor, y: Tensor, about: dict[str, Any]) -> Scores:
-    losses = objective.cross_entropy(logits, y).double().cpu().numpy()
-    predicted = torch.softmax(logits, -1).mean(0).argmax(-1).cpu().numpy()
-    return Scores(losses.mean(0), "cv-loss", losses.std(0), predicted, about)
+def _cv_result(logits: Tensor, y: Tensor, about: dict[str, Any], kind: str = "cv-loss") -> Scores:
+    """Of the held-out outputs of each repetition, (repeats, n, C)."""
+    if kind == "c-score":
+        values = (logits.argmax(-1) != y).double().cpu().numpy()
+    else:
+        values = objective.cross_entropy(logits, y).double().cpu().numpy()
+    return _mean_scores(list(values), kind, logits, about)
 
 
 def score_cscore(
     model_fn: ModelFunction,
-    X: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
+    X: Examples,
+    y: ArrayLike | Tensor | None = None,
     *,
     train_fn: TrainFunction | None = None,
     config: TrainingConfig | None = None,
@@ -365,18 +412,19 @@ def score_cscore(
     if not 0 < share < 1 or models < 1:
         raise InputError(f"share must lie between 0 and 1 and models be 1 or more, got {share} and {models}")
     rng = np.random.default_rng([seed, FOLD_STREAM])
-    wrong, count = np.zeros(len(rows)), np.zeros(len(rows))
+    held_out = np.ones((models, len(rows)), dtype=bool)
+    for own in held_out:
+        own[rng.choice(len(rows), round(share * len(rows)), replace=False)] = False
+    uncovered = int((~held_out.any(0)).sum())
+    if uncovered:
+        raise InputError(f"{uncovered} examples are in every training set; use more models than {models}")
+    wrong = np.zeros(len(rows))
     for number in progress(range(models), "c-score", total=models):
-        kept = torch.as_tensor(np.sort(rng.choice(len(rows), round(share * len(rows)), replace=False)))
-        out = torch.ones(len(rows), dtype=torch.bool)
-        out[kept] = False
-        model = _trained(model_fn, train_fn, rows[kept], labels[kept], model_seed(seed, number), config)
-        held_out = out.numpy()
-        wrong[held_out] += (_logits(model, rows[out]).argmax(1) != labels[out]).numpy()
-        count[held_out] += 1
-    if (count == 0).any():
-        raise InputError(f"{(count == 0).sum()} examples were in every training set; use more models than {models}")
-    return Scores(wrong / count, "c-score", about=_about(labels, seed, config, share=share, models=models))
+        out = torch.as_tensor(held_out[number])
+        model = _trained(model_fn, train_fn, rows[~out], labels[~out], model_seed(seed, number), config)
+        wrong[held_out[number]] += (_logits(model, rows[out]).argmax(1) != labels[out]).numpy()
+    about = _about(labels, seed, config, share=share, models=models)
+    return Scores(wrong / held_out.sum(0), "c-score", about=about)
 
 
 def score_cv_loss_sklearn(
@@ -453,8 +501,8 @@ class LearnedIterationRecorder:
 
 def score_histories(
     model_fn: ModelFunction,
-    X: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
+    X: Examples,
+    y: ArrayLike | Tensor | None = None,
     *,
     config: TrainingConfig | None = None,
     models: int = 1,
@@ -469,32 +517,63 @@ def score_histories(
         models: trainings.
         kind: "learned-iteration" or "forgetting".
     """
+    _check_kind(kind, HISTORY_SCORES)
     rows, labels = _tensors(X, y)
     config = config or TrainingConfig(evaluations=15)
-    found = histories(lambda seeds: ModuleCopies(seeds, model_fn, config), rows, labels, config, models, seed)
-    if kind not in HISTORY_SCORES:
-        raise InputError(f"kind must be one of {', '.join(HISTORY_SCORES)}; got '{kind}'")
-    values = [HISTORY_SCORES[kind](history) for history in found]
-    return Scores(np.mean(values, 0), kind, np.std(values, 0), about=_about(labels, seed, config, models=models))
+    return history_scores(lambda seeds: ModuleCopies(seeds, model_fn, config), rows, labels, config, models, kind, seed)
 
 
-def histories(
-    copies: Callable[[Sequence[int]], Copies], X: Tensor, y: Tensor, config: TrainingConfig, models: int, seed: int
-) -> list[NDArray[np.bool_]]:
-    """Whether each example is right at each snapshot, (snapshots, n), for every model."""
+def history_scores(
+    copies: Callable[[Sequence[int]], Copies],
+    X: Tensor,
+    y: Tensor,
+    config: TrainingConfig,
+    models: int,
+    kind: str,
+    seed: int,
+) -> Scores:
+    """:func:`score_histories` with all its trainings at once."""
     everything = np.arange(len(X))
     sizes = np.full(config.total_steps, len(X))
     plans = [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
-    found: list[list[NDArray[np.bool_]]] = [[] for _ in range(models)]
+    correct: list[list[NDArray[np.bool_]]] = [[] for _ in range(models)]
+    last: list[Tensor] = [X.new_empty(0)] * models
 
     def measure(nets: Copies, which: slice, numbers: Sequence[int]) -> list[dict[str, float]]:
         for number, logits in zip(numbers, nets.logits(which, X), strict=True):
-            found[number].append((logits.argmax(1) == y).cpu().numpy())
+            correct[number].append((logits.argmax(1) == y).cpu().numpy())
+            last[number] = logits
         return [{} for _ in numbers]
 
-    with progress_bar("trainings", models * config.total_steps) as advance:
+    with progress_bar(kind, models * config.total_steps) as advance:
         train_plans(copies, plans, X, y[None], config, measure, advance)
-    return [np.stack(history) for history in found]
+    values = [HISTORY_SCORES[kind](np.stack(history)) for history in correct]
+    return _mean_scores(values, kind, torch.stack(last), _about(y, seed, config, models=models))
+
+
+def logit_scores(
+    copies: Callable[[Sequence[int]], Copies],
+    X: Tensor,
+    y: Tensor,
+    config: TrainingConfig,
+    models: int,
+    kind: str,
+    seed: int,
+) -> Scores:
+    """A score of :data:`LOGIT_SCORES` after training on the same data, averaged over models, trained at once."""
+    everything, sizes = np.arange(len(X)), np.full(config.total_steps, len(X))
+    plans = [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
+    with progress_bar(kind, models * config.total_steps) as advance:
+        run = train_plans(copies, plans, X, y[None], config, advance=advance)
+    logits = torch.stack([run.copies.logits(slice(number, number + 1), X)[0] for number in range(models)])
+    values = [score_logits(own, y, kind) for own in logits]
+    return _mean_scores(values, kind, logits, _about(y, seed, config, models=models))
+
+
+def _mean_scores(values: Sequence[Values], scorer: str, logits: Tensor, about: dict[str, Any]) -> Scores:
+    """Mean and deviation over models, (n,) each, and the class that they favour; logits: (models, n, C)."""
+    predicted = torch.softmax(logits, -1).mean(0).argmax(-1).cpu().numpy()
+    return check_trained(Scores(np.mean(values, 0), scorer, np.std(values, 0), predicted, about))
 
 
 def agreement(

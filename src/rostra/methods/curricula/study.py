@@ -35,20 +35,23 @@ from torch import nn
 from rostra.engine.claims import Claim, Context, Row, Scale
 from rostra.engine.errors import InputError, JobError
 from rostra.engine.files import write_atomically
-from rostra.engine.progress import progress_bar
+from rostra.engine.stats import estimate
 
 from .baselines import holm, matched_baseline, selection_test
-from .data import StudyData, load_data
-from .noise import inject_label_noise
+from .data import StudyData, fingerprint, load_data
+from .noise import NOISES, inject_label_noise
 from .objective import noise_auc
 from .ordering import ORDERS, RANDOM, check_scores, make_order
-from .pacing import PacingFunction, prefix_sizes
-from .scorers import HISTORY_SCORES, LOGIT_SCORES, Scores, cv_scores, histories, model_seed, score_logits
+from .pacing import DIRECTIONS, PacingFunction, prefix_sizes
+from .scorers import HISTORY_SCORES, LOGIT_SCORES, Scores, cv_scores, history_scores, logit_scores
 from .training import Copies, ModuleCopies, Plan, StackedMLP, TrainingConfig, train_plans
 
 STANDARD = "standard"
 GIVEN = "given"
-SCORERS = ("cv-loss", *HISTORY_SCORES, *LOGIT_SCORES)
+CV_SCORES = ("cv-loss", "c-score")
+SCORERS = (*CV_SCORES, *HISTORY_SCORES, *LOGIT_SCORES)
+BOOTSTRAP = 12
+"""Stream of draws of a seed."""
 METRICS = ("test_at_best_val", "test_final", "test_best", "val_best")
 
 
@@ -60,8 +63,9 @@ class StudySpec:
         orders: of :data:`.ORDERS`.
         families, a, b: pacing functions: every family with every a and b.
         seeds: seeds of each strategy, 0 to seeds - 1; they fix weights, batches, noise and scores alike for all orders.
-        standard_runs: standard trainings a seed; together they are the baseline that the best of a search must beat.
+        standard_runs: standard trainings a seed, at least 2; they are the baseline that the best of a search must beat.
         network: "mlp" (one hidden layer), "cnn", "resnet18" or another of :data:`.NETWORKS`, or "module:function".
+        score_network: behind the scores; None takes ``network``.
         hidden: width of the mlp.
         training: of every network.
         noise, noise_kind: share of training labels that are spoiled, and how; see :func:`.inject_label_noise`.
@@ -82,6 +86,7 @@ class StudySpec:
     seeds: int = 5
     standard_runs: int = 3
     network: str = "mlp"
+    score_network: str | None = None
     hidden: int = 128
     training: TrainingConfig = field(default_factory=TrainingConfig)
     noise: float = 0.0
@@ -99,12 +104,26 @@ class StudySpec:
         unknown = [order for order in self.orders if order not in ORDERS]
         if unknown or not self.orders:
             raise InputError(f"orders must be of {', '.join(ORDERS)}; got {', '.join(unknown) or 'none'}")
-        if self.seeds < 1 or self.standard_runs < 1:
-            raise InputError("seeds and standard_runs must be 1 or more")
-        if self.val_labels not in ("noisy", "clean"):
-            raise InputError(f"val_labels must be 'noisy' or 'clean', got '{self.val_labels}'")
-        if self.scorer not in (*SCORERS, GIVEN):
-            raise InputError(f"there is no scorer '{self.scorer}'; there are: {', '.join(SCORERS)}, {GIVEN}")
+        least_of = {"seeds": 1, "standard_runs": 2, "hidden": 1, "folds": 2, "repeats": 1}
+        for name, least in least_of.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name} must be a whole number of {least} or more, got {value}")
+        if self.min_size is not None and (not isinstance(self.min_size, int) or self.min_size < 1):
+            raise InputError(f"min_size must be a whole number of 1 or more, or left out, got {self.min_size}")
+        choices = {
+            "noise_kind": NOISES,
+            "val_labels": ("noisy", "clean"),
+            "scorer": (*SCORERS, GIVEN),
+            "direction": DIRECTIONS,
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}; got '{getattr(self, name)}'")
+        if not isinstance(self.noise, int | float) or not 0 <= self.noise <= 1:
+            raise InputError(f"noise, the share of labels to spoil, must lie in [0, 1], got {self.noise}")
+        if self.noise and self.scorer == GIVEN:
+            raise InputError("scores of one's own were made of other labels than the noisy ones; leave one of them out")
         if not self.pacings:
             raise InputError("a study needs one family, one a and one b or more")
 
@@ -159,19 +178,28 @@ def make_copies(
 
 
 def network_maker(name: str, image: tuple[int, ...], classes: int) -> Callable[[], nn.Module]:
-    """A function that makes the network of that name; "module:function" is called without arguments."""
+    """A function that makes the network of that name; "module:function" is called without arguments.
+
+    Raises:
+        InputError: for a name that is none, or a network of images where examples are rows of numbers.
+    """
     from .model import NETWORKS
 
     if ":" in name:
         module, _, function = name.partition(":")
         try:
-            return getattr(import_module(module), function)
-        except (ImportError, AttributeError) as error:
+            made = getattr(import_module(module), function)
+        except (ImportError, AttributeError, ValueError) as error:
             raise InputError(f"network '{name}' cannot be imported ({error}); give module:function") from None
+        if not callable(made):
+            raise InputError(f"network '{name}' is no function; give module:function that makes a network")
+        return made
     if name not in NETWORKS:
         raise InputError(
             f"there is no network '{name}'; there are: mlp, {', '.join(NETWORKS)}, or give module:function"
         )
+    if len(image) != 3:
+        raise InputError(f"network '{name}' takes images, and these are rows of {image[0]} numbers; take mlp")
     return lambda: NETWORKS[name](image, classes)
 
 
@@ -186,25 +214,29 @@ def spoilt(spec: StudySpec, data: StudyData, seed: int) -> tuple[StudyData, NDAr
 
 
 def difficulty(spec: StudySpec, data: StudyData, seed: int, context: Context) -> NDArray[np.float64]:
-    """Scores of the labels that a learner sees (of the clean ones they would leak), made once for all arms of a seed.
-
-    They are kept in the run's folder under a hash of all that they depend on.
-    """
+    """Scores of the labels that a learner sees (clean ones would leak), made once for all arms of a seed."""
     if spec.scorer == GIVEN:
         if data.scores is None:
             raise InputError("scorer 'given' needs scores; give them with the data")
         return check_scores(data.scores, len(data.y))
-    scoring = replace(spec, training=spec.score_training or spec.training)
-    settings = {name: getattr(scoring, name) for name in ("scorer", "network", "hidden", "folds", "repeats")}
-    digest = hashlib.sha256(json.dumps([settings, asdict(scoring.training), seed, context.device]).encode())
+    scoring = replace(spec, training=spec.score_training or spec.training, network=spec.score_network or spec.network)
+    return kept_scores(scoring, data, spec.scorer, spec.repeats, seed, context)
+
+
+def kept_scores(
+    spec: StudySpec, data: StudyData, scorer: str, models: int, seed: int, context: Context
+) -> NDArray[np.float64]:
+    """:func:`score_examples`, kept in the run's folder under a hash of all that the scores depend on."""
+    settings = {name: getattr(spec, name) for name in ("network", "hidden", "folds", "repeats")}
+    asked = [settings, asdict(spec.training), scorer, models, seed, context.device]
+    digest = hashlib.sha256(json.dumps(asked).encode())
     for part in (data.x.cpu().numpy(), data.y):
         digest.update(part.tobytes())
     path = context.folder / f"scores-{digest.hexdigest()[:16]}.npz"
     context.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            made = score_examples(scoring, data, spec.scorer, models=spec.repeats, seed=seed, device=context.device)
-            made.save(path)
+            score_examples(spec, data, scorer, models=models, seed=seed, device=context.device).save(path)
         return Scores.load(path).values
 
 
@@ -306,7 +338,7 @@ def score_examples(
         spec: its network, training, folds and repeats are used.
         data: only the training part is.
         scorer: one of :data:`SCORERS`.
-        models: trainings that scores other than "cv-loss" are averaged over.
+        models: trainings that scores other than those of cross-validation are averaged over.
         seed: of weights and batches.
         device: of the networks.
 
@@ -320,32 +352,40 @@ def score_examples(
         raise InputError(f"batch_size {config.batch_size} is above the number of examples, {len(data.y)}")
     copies = make_copies(spec, data, config, device)
     x, y = data.x.to(device), torch.as_tensor(data.y, device=device)
-    if scorer == "cv-loss":
-        return cv_scores(copies, x, y, config, spec.folds, spec.repeats, seed)
-    if scorer in HISTORY_SCORES:
-        found = [HISTORY_SCORES[scorer](history) for history in histories(copies, x, y, config, models, seed)]
-        return Scores(np.mean(found, 0), scorer, np.std(found, 0), about={"seed": seed, **config.__dict__})
-    everything, sizes = np.arange(len(y)), np.full(config.total_steps, len(y))
-    plans = [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
-    with progress_bar(scorer, models * config.total_steps) as advance:
-        run = train_plans(copies, plans, x, y[None], config, advance=advance)
-    logits = torch.stack([run.copies.logits(slice(number, number + 1), x)[0] for number in range(models)])
-    values = [score_logits(own, y, scorer) for own in logits]
-    predicted = torch.softmax(logits, -1).mean(0).argmax(-1).cpu().numpy()
-    return Scores(np.mean(values, 0), scorer, np.std(values, 0), predicted, {"seed": seed, **config.__dict__})
+    if scorer in CV_SCORES:
+        return cv_scores(copies, x, y, config, spec.folds, spec.repeats, seed, kind=scorer)
+    score = history_scores if scorer in HISTORY_SCORES else logit_scores
+    return score(copies, x, y, config, models, scorer, seed)
 
 
 # ------------------------------------------------------- a whole study
 
 
-def _check(spec: StudySpec, data: StudyData) -> None:
-    """Refuse what no trial could do."""
+def check_work(spec: StudySpec, data: StudyData, device: str = "cpu") -> None:
+    """Refuse what no trial could do, before any starts.
+
+    Raises:
+        InputError: for batches larger than the data, missing scores, or a network that cannot take the examples.
+    """
     for config in (spec.training, spec.score_training or spec.training):
         if config.batch_size > len(data.y):
             raise InputError(f"batch_size {config.batch_size} is above the number of training examples, {len(data.y)}")
     if spec.scorer == GIVEN and data.scores is None:
         raise InputError("scorer 'given' needs scores; give them with the data")
-    make_copies(spec, data, spec.training, "cpu")([0])
+    for name in {spec.network, spec.score_network or spec.network}:
+        copies = make_copies(replace(spec, network=name), data, spec.training, device)
+        try:
+            shape = tuple(copies([0]).logits(slice(0, 1), data.x[:2].to(device)).shape[1:])
+        except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(
+                f"network '{name}' cannot take examples of the shape {tuple(data.x.shape[1:])}: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
+        if shape != (min(2, len(data.x)), data.classes):
+            raise InputError(
+                f"network '{name}' gives outputs of the shape {shape} for 2 examples; it must give one for each of "
+                f"the {data.classes} classes"
+            )
 
 
 class CurriculumStudy:
@@ -412,8 +452,10 @@ class CurriculumStudy:
         from rostra.engine.reproduce import reproduce
         from rostra.engine.results import ResultStore, row_key
 
-        settings = {**self.spec.to_settings(), "data": self.data}
-        _check(self.spec, load_data(self.data, Context(device, out)))  # here, not in every worker
+        # what the files hold is a part of the settings: rows of other contents are other rows
+        hashes = {name: fingerprint(Path(self.data[name])) for name in ("path", "scores") if self.data.get(name)}
+        settings = {**self.spec.to_settings(), "data": {**self.data, **({"sha256": hashes} if hashes else {})}}
+        check_work(self.spec, load_data(self.data, Context("cpu", out)))  # here, not in every worker
         arms = (STANDARD, *self.spec.orders)
         claim = Claim(
             name="study",
@@ -477,38 +519,65 @@ class StudyResult:
 def judge_study(table: pd.DataFrame, metric: str = "test_at_best_val", reps: int = 10_000) -> pd.DataFrame:
     """Does the best strategy of an order beat the best of as many standard trainings?
 
+    Args:
+        table: a row a training, as :class:`StudyResult` has it.
+        metric: higher is better.
+        reps: draws of the null law.
+
     Returns:
-        A row an order: ``best`` of all strategies' means over the seeds, ``strategy``; ``null``, the mean of the best
-        of as many searches among standard runs; ``gain`` with ``low`` and ``high`` (95 %) and the one-sided
-        ``p_value``, and ``p_holm`` for all orders together; ``honest``, the test accuracy on each seed of the strategy
-        that was best in validation on the other seeds, averaged; and ``standard``, the mean of the standard runs.
+        A row an order. ``best`` of all strategies' means over the seeds, and ``strategy``, which; ``matched``, the mean
+        of the best of as many searches without any effect; ``gain`` with ``low`` and ``high`` (95 %), the one-sided
+        ``p_value``, and ``p_holm`` for all orders together. ``honest_gain``: the test accuracy on each seed of the
+        strategy that was best in validation on the other seeds, less that of the seed's standard runs, averaged, with
+        ``honest_low`` and ``honest_high`` (95 %; none below 2 seeds). ``over_random`` with ``over_random_low`` and
+        ``over_random_high``: less the random order at the same pacing function and seed, averaged, with a bootstrap
+        over the strategies. ``standard``, the mean of the standard runs.
     """
-    standard = table.loc[table["order"] == STANDARD, metric].to_numpy(dtype=float)
+    standard = table[table["order"] == STANDARD]
+    of_seeds = standard.groupby("seed")[metric].mean()
     rows = []
     for order, part in table[table["order"] != STANDARD].groupby("order", sort=False):
         means = part.groupby(["family", "a", "b"])[metric].mean()
-        seeds = part["seed"].nunique()
-        null = matched_baseline(standard, len(means), seeds, reps=reps)
+        null = matched_baseline(
+            standard[metric], len(means), part["seed"].nunique(), reps=reps, strata=standard["seed"]
+        )
         found = selection_test(float(means.max()), null)
         family, a, b = list(means.index)[int(means.to_numpy().argmax())]
-        rows.append(
-            {
-                "order": order,
-                "strategy": PacingFunction(family, a, b).name,
-                "best": found.best,
-                "null": found.expected,
-                "gain": found.gain,
-                "low": found.interval[0],
-                "high": found.interval[1],
-                "p_value": found.p_value,
-                "honest": float(np.mean(list(honest_choice(part, metric).values()))),
-                "standard": float(standard.mean()),
-            }
-        )
+        honest = estimate(np.array([value - of_seeds[seed] for seed, value in honest_choice(part, metric).items()]))
+        row = {
+            "order": order,
+            "strategy": PacingFunction(family, a, b).name,
+            "best": found.best,
+            "matched": found.expected,
+            "gain": found.gain,
+            "low": found.interval[0],
+            "high": found.interval[1],
+            "p_value": found.p_value,
+            "honest_gain": honest.mean,
+            "honest_low": honest.interval[0] if honest.interval else None,
+            "honest_high": honest.interval[1] if honest.interval else None,
+            "standard": float(standard[metric].mean()),
+        }
+        if RANDOM in set(table["order"]) and order != RANDOM:
+            names = ("over_random", "over_random_low", "over_random_high")
+            row |= dict(zip(names, over_random(table, str(order), metric), strict=True))
+        rows.append(row)
     report = pd.DataFrame(rows)
     corrected = holm(dict(zip(report["order"], report["p_value"], strict=True)))
     report.insert(8, "p_holm", [corrected[order] for order in report["order"]])
     return report
+
+
+def over_random(table: pd.DataFrame, order: str, metric: str, resamples: int = 2000) -> tuple[float, float, float]:
+    """Mean of an order less the random one at the same pacing function and seed, and its bootstrap interval over
+    the pacing functions (95 %). It tells the order from the growth of the data, and needs no standard runs."""
+    place = ["family", "a", "b", "seed"]
+    values = {name: part.set_index(place)[metric] for name, part in table.groupby("order")}
+    by_strategy = (values[order] - values[RANDOM]).groupby(["family", "a", "b"]).mean().to_numpy()
+    rng = np.random.default_rng([0, BOOTSTRAP])
+    drawn = by_strategy[rng.integers(0, len(by_strategy), (resamples, len(by_strategy)))].mean(1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(by_strategy.mean()), float(low), float(high)
 
 
 def honest_choice(part: pd.DataFrame, metric: str) -> dict[int, float]:

@@ -19,6 +19,7 @@ __all__ = [
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,12 +68,16 @@ class TrainingConfig:
     evaluations: int = 10
 
     def __post_init__(self) -> None:
-        if self.total_steps < 1 or self.batch_size < 1 or not 1 <= self.evaluations <= self.total_steps:
-            raise InputError(
-                f"total_steps, batch_size and evaluations must be 1 or more, the last <= steps; got {self}"
-            )
-        if not self.lr > 0:
-            raise InputError(f"lr must be above 0, got {self.lr}")
+        for name in ("total_steps", "batch_size", "evaluations"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number of 1 or more, got {value}")
+        if self.evaluations > self.total_steps:
+            raise InputError(f"{self.evaluations} evaluations need as many steps; total_steps is {self.total_steps}")
+        for name, least, below in (("lr", 0.0, math.inf), ("momentum", 0.0, 1.0), ("weight_decay", 0.0, math.inf)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not least <= value < below or (name == "lr" and value == 0):
+                raise InputError(f"{name} must be a number from {least:g} (below {below:g}), got {value}")
 
     @property
     def learning_rates(self) -> NDArray[np.float64]:
