@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,6 +156,26 @@ def test_other_contents_of_the_same_files_are_another_study(tmp_path):
     assert not found[0].table.equals(found[1].table)
     lines = (tmp_path / "out" / "rows" / "curricula.jsonl").read_text().splitlines()
     assert len(lines) == 2 * len(found[0].table)
+
+
+def test_a_trial_that_fails_leaves_a_report_of_the_others(tmp_path, rostra):
+    """The network of the third trial of a seed cannot be made; the other seed's orders are judged all the same."""
+    (tmp_path / "fragile.py").write_text(
+        "import os, torch\n"
+        "def make():\n"
+        "    if torch.initial_seed() == 1_000_001:\n"  # the second standard run of seed 1
+        "        raise RuntimeError('no such weights')\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))\n"
+    )
+    done = rostra(
+        "curricula", "study", "digits", "--network", "fragile:make", "--seeds", "3", "--a", "0.5", "--b", "0.5",
+        "--steps", "10", "--batch-size", "32", "--order", "random", "--out", "study", "--workers", "1",
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the report lacks seeds of trials that failed (standard: 1)" in done.stderr
+    assert "no such weights" in (tmp_path / "study" / "failures.jsonl").read_text()
+    assert pd.read_csv(tmp_path / "study" / "report.csv")["order"].tolist() == ["random"]
 
 
 def test_examples_are_standardised_by_the_training_part(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, prepare
-from rostra.engine.errors import InputError
+from rostra.engine.errors import InputError, JobError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,6 +292,9 @@ def study(
     with write_atomically(out / "pacing.png") as temporary:
         draw_pacing(made.pacings).savefig(temporary, dpi=150, facecolor="white")
     emit(json.loads(report.to_json(orient="records")), _study_text(result.table, report, out), json_output)
+    if result.missing:
+        missing = ", ".join(f"{order}: {count}" for order, count in result.missing.items())
+        raise JobError(f"the report lacks seeds of trials that failed ({missing}); '{out / 'failures.jsonl'}' says why")
 
 
 def _study_text(table: "pd.DataFrame", report: "pd.DataFrame", out: Path) -> str:

@@ -40,9 +40,14 @@ def inject_label_noise(
             shuffled, with the seed 111. Only for "permute".
 
     Raises:
-        InputError: for a share outside [0, 1] or an unknown kind.
+        InputError: for a share outside [0, 1], an unknown kind, or labels that are no whole numbers from 0.
     """
-    clean = np.asarray(y, dtype=np.int64)
+    given = np.asarray(y)
+    if given.ndim != 1 or given.dtype.kind not in "iub" or given.min(initial=0) < 0:
+        raise InputError("labels must be whole numbers from 0, one an example")
+    clean = given.astype(np.int64)
+    if kind in ("uniform", "pair") and rho > 0 and clean.max(initial=0) < 1:
+        raise InputError(f"noise '{kind}' needs two classes or more")
     if not 0 <= rho <= 1:
         raise InputError(f"the share of noisy labels must lie in [0, 1], got {rho}")
     if kind not in NOISES or (official_blocks and kind != "permute"):
@@ -62,7 +67,7 @@ def inject_label_noise(
     if kind == "permute":
         labels[chosen] = rng.permutation(clean[chosen])
     elif kind == "uniform":
-        labels[chosen] = (clean[chosen] + rng.integers(1, max(2, classes), len(chosen))) % classes
+        labels[chosen] = (clean[chosen] + rng.integers(1, classes, len(chosen))) % classes
     else:
         labels[chosen] = (clean[chosen] + 1) % classes
     return NoisyLabels(labels, clean, labels != clean)

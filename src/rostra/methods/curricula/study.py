@@ -446,8 +446,11 @@ class CurriculumStudy:
     ) -> "StudyResult":
         """Run what ``out`` does not hold yet; see :func:`rostra.engine.reproduce.reproduce` for the arguments.
 
+        Trials that fail twice are left out, and named in the result.
+
         Raises:
-            JobError: if a trial failed twice; the others are kept.
+            InputError: for settings or data that no trial could use.
+            JobError: if so many trials failed that no seed is whole.
         """
         from rostra.engine.reproduce import reproduce
         from rostra.engine.results import ResultStore, row_key
@@ -480,9 +483,6 @@ class CurriculumStudy:
             device=device,
             announce=lambda line: None if line.startswith("curricula.study") else announce(line),
         )
-        if evidence["missing_seeds"]:
-            missing = ", ".join(f"{arm}: {count}" for arm, count in evidence["missing_seeds"].items())
-            raise JobError(f"some trials failed (seeds missing: {missing}); '{out / 'failures.jsonl'}' says why")
         with ResultStore(out) as store:
             rows = [
                 {"order": arm, **record["row"]}
@@ -490,7 +490,11 @@ class CurriculumStudy:
                 for seed in range(self.spec.seeds)
                 for record in store.rows(row_key("curricula", study_rows.__name__, arm, settings, seed))
             ]
-        return StudyResult(pd.DataFrame(rows), self.spec)
+        table = pd.DataFrame(rows, columns=None if rows else ["order", "seed"])
+        missing = dict(evidence["missing_seeds"])
+        if not shared_seeds(table, arms):
+            raise JobError(f"no seed ended for every order; '{out / 'failures.jsonl'}' says why")
+        return StudyResult(table, self.spec, missing)
 
 
 @dataclass(frozen=True)
@@ -500,20 +504,28 @@ class StudyResult:
     Attributes:
         table: a row a training: order, seed, family, a, b, run, and the metrics of :func:`study_rows`.
         spec: what was tried.
+        missing: seeds whose trial failed twice, by order; the report rests on the seeds that no order lacks.
     """
 
     table: pd.DataFrame
     spec: StudySpec
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     def report(self, metric: str = "test_at_best_val") -> pd.DataFrame:
         """One row an order; see :func:`judge_study`."""
-        return judge_study(self.table, metric)
+        seeds = shared_seeds(self.table, (STANDARD, *self.spec.orders))
+        return judge_study(self.table[self.table["seed"].isin(seeds)], metric)
 
     def best_pacing(self, metric: str = "val_best") -> pd.DataFrame:
         """The pacing function of each order that is best on average, by validation accuracy unless told otherwise."""
         strategies = self.table[self.table["order"] != STANDARD]
         means = strategies.groupby(["order", "family", "a", "b"], as_index=False)[list(METRICS)].mean()
         return means.loc[means.groupby("order")[metric].idxmax()].reset_index(drop=True)
+
+
+def shared_seeds(table: pd.DataFrame, orders: Sequence[str]) -> list[int]:
+    """Seeds that every order has."""
+    return sorted(set.intersection(*(set(table.loc[table["order"] == order, "seed"]) for order in orders)))
 
 
 def judge_study(table: pd.DataFrame, metric: str = "test_at_best_val", reps: int = 10_000) -> pd.DataFrame:
