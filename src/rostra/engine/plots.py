@@ -1,6 +1,6 @@
 """Plots that read well on light and on dark pages."""
 
-__all__ = ["ACCENTS", "INK", "check_picture", "new_figure", "new_panels", "save_svg", "strip_plot"]
+__all__ = ["ACCENTS", "INK", "check_picture", "new_figure", "new_panels", "save_picture", "save_svg", "strip_plot"]
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .files import writable
+from .files import writable, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +58,16 @@ def new_panels(width: float, height: float, rows: int, columns: int) -> "tuple[F
         axes.xaxis.label.set_color(INK)
         axes.yaxis.label.set_color(INK)
     return figure, panels
+
+
+def save_picture(figure: "Figure", path: Path) -> None:
+    """Write a figure as a PNG, SVG or PDF for people: on white, since its ink is dark, and a viewer may be.
+
+    The file is whole or absent.
+    """
+    figure.patch.set(facecolor="white", alpha=1.0)
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def save_svg(figure: "Figure", path: Path | io.StringIO) -> None:

@@ -69,7 +69,7 @@ def score(
     import pandas as pd
 
     from rostra.engine.files import writable, write_atomically
-    from rostra.engine.plots import check_picture
+    from rostra.engine.plots import check_picture, save_picture
     from rostra.engine.runtime import resolve_device
 
     from .data import StudyData, read_examples, standardised
@@ -134,8 +134,7 @@ def score(
         chosen = hardest[:show]
         captions = [f"{classes[given[row]][:14]}\n→ {classes[predicted[row]][:14]}?" for row in chosen]
         colours = ["#b3261e" if wrong is not None and wrong[row] else "#0a0b0c" for row in chosen]
-        with write_atomically(contact_sheet) as temporary:
-            draw_contact_sheet(images[chosen], captions, colours).savefig(temporary, dpi=150, facecolor="white")
+        save_picture(draw_contact_sheet(images[chosen], captions, colours), contact_sheet)
         lines.append(f"contact sheet: {contact_sheet}" + (" (red: wrong indeed)" if wrong is not None else ""))
         result["contact_sheet"] = str(contact_sheet)
     lines.append(f"scores: {out}")
@@ -165,7 +164,7 @@ def agree(
     import pandas as pd
 
     from rostra.engine.files import writable, write_atomically
-    from rostra.engine.plots import check_picture
+    from rostra.engine.plots import check_picture, save_picture
     from rostra.fields.tabular.tables import check_names, read_table
 
     from .data import read_scores
@@ -203,8 +202,7 @@ def agree(
         with write_atomically(out) as temporary:
             everything.to_csv(temporary, index=False)
     if plot is not None:
-        with write_atomically(plot) as temporary:
-            draw_agreement(table, found).savefig(temporary, dpi=150, facecolor="white")
+        save_picture(draw_agreement(table, found), plot)
         lines.append(f"picture: {plot}")
     emit(everything.to_dict("records"), "\n".join(lines), json_output)
 
@@ -245,6 +243,7 @@ def study(
     """
     prepare(quiet=quiet, threads=None)
     from rostra.engine.files import writable, write_atomically
+    from rostra.engine.plots import save_picture
     from rostra.engine.reproduce import EXECUTORS
     from rostra.engine.runtime import resolve_device
 
@@ -287,10 +286,8 @@ def study(
     for name, table in {"trainings": result.table, "report": report}.items():
         with write_atomically(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
-    with write_atomically(out / "study.png") as temporary:
-        draw_studies({"": result.table}, reports={"": report}).savefig(temporary, dpi=150, facecolor="white")
-    with write_atomically(out / "pacing.png") as temporary:
-        draw_pacing(made.pacings).savefig(temporary, dpi=150, facecolor="white")
+    save_picture(draw_studies({"": result.table}, reports={"": report}), out / "study.png")
+    save_picture(draw_pacing(made.pacings), out / "pacing.png")
     emit(json.loads(report.to_json(orient="records")), _study_text(result.table, report, out), json_output)
     if result.missing:
         missing = ", ".join(f"{order}: {count}" for order, count in result.missing.items())

@@ -64,7 +64,7 @@ def draw_agreement(table: pd.DataFrame, scores: Mapping[str, NDArray[np.float64]
     matrix.set_title("Spearman correlation of difficulty", fontsize=10, color=INK)
     ranks = np.stack([pd.Series(found).rank(pct=True).to_numpy() for found in scores.values()], axis=1)
     by_difficulty = ranks[np.argsort(ranks.mean(1), kind="stable")]
-    shown = image.imshow(by_difficulty, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="antialiased")
+    shown = image.imshow(by_difficulty, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     bar = figure.colorbar(shown, ax=image)
     bar.set_label("rank of difficulty", color=INK)
     bar.ax.tick_params(colors=INK, labelsize=9)

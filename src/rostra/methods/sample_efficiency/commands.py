@@ -225,12 +225,13 @@ def equivariance(
         ]
         lines.append(f"{title:44s}" + "".join(f"{cell:>20s}" for cell in cells))
     if out is not None:
+        from rostra.engine.plots import save_picture
+
         from .plots import draw_equivariance
 
         with write_atomically(out / "equivariance.csv") as temporary:
             table.to_csv(temporary, index=False)
-        with write_atomically(out / "equivariance.png") as temporary:
-            draw_equivariance(table, shown).savefig(temporary, dpi=150, transparent=False, facecolor="white")
+        save_picture(draw_equivariance(table, shown), out / "equivariance.png")
         lines.append(f"table and picture: {out / 'equivariance.csv'}, {out / 'equivariance.png'}")
     emit(rows, "\n".join(lines), json_output)
 
@@ -435,6 +436,7 @@ def _write_studies(
     import pandas as pd
 
     from rostra.engine.files import write_atomically
+    from rostra.engine.plots import save_picture
 
     from .plots import draw_collapse, draw_curves, draw_n_star
 
@@ -448,8 +450,7 @@ def _write_studies(
         "n_star": lambda: draw_n_star(studies),
     }
     for picture in pictures:
-        with write_atomically(out / f"{picture}.png") as temporary:
-            draw[picture]().savefig(temporary, dpi=150, facecolor="white")
+        save_picture(draw[picture](), out / f"{picture}.png")
     if "n_star" in pictures:
         for study in studies:
             study.save(out / f"{_file_name(study.learner)}.json")

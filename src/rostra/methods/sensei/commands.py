@@ -289,6 +289,7 @@ def sweep(
     import json
 
     from rostra.engine.files import writable, write_atomically
+    from rostra.engine.plots import save_picture
 
     from .estimator import SenSeIClassifier
     from .front import front
@@ -343,12 +344,12 @@ def sweep(
         method: [(line["balanced_accuracy"], line[shown], _setting(line, varied)) for _, line in part.iterrows()]
         for method, part in means.groupby("method", sort=False)
     }
-    with write_atomically(paths[1]) as temporary:
-        plot_front(
-            {str(name): line for name, line in points.items()},
-            f"balanced accuracy (held-out rows, mean of {seeds} splits)",
-            f"share of rows with one answer\n{shown}",
-        ).savefig(temporary, dpi=150, facecolor="white")
+    figure = plot_front(
+        {str(name): line for name, line in points.items()},
+        f"balanced accuracy (held-out rows, mean of {seeds} splits)",
+        f"share of rows with one answer\n{shown}",
+    )
+    save_picture(figure, paths[1])
     document = {"front": json.loads(means.to_json(orient="records")), "seeds": seeds, "files": list(map(str, paths))}
     with write_atomically(paths[2]) as temporary:
         temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")

@@ -162,16 +162,8 @@ def curve(
     if plot is not None:
         kind = "simultaneous" if simultaneous else "pointwise"
         band = f"{level:.0%} {kind} bootstrap band ({fitted.n_boot_} refits)"
-        with write_atomically(plot) as temporary:
-            plot_curve(
-                table,
-                fitted.training_doses_,
-                temporary,
-                **labels,
-                band=band,
-            )
+        plot_curve(table, fitted.training_doses_, plot, **labels, band=band)
     if diagnostics is not None:
-        with write_atomically(diagnostics) as temporary:
-            plot_diagnostics(fitted, temporary, **labels)
+        plot_diagnostics(fitted, diagnostics, **labels)
     found = {"curve": str(out), "plot": plot and str(plot), "doses": grid, "bootstrap": fitted.n_boot_}
     emit(found, f"curve at {grid} doses written to {out}" + (f"; picture: {plot}" if plot else ""), json_output)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rostra.engine.plots import ACCENTS, new_figure
+from rostra.engine.plots import ACCENTS, new_figure, save_picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +30,6 @@ def plot_curve(curve: "pd.DataFrame", doses: Array, path: Path, *, treatment: st
         band: what the band is, for the legend.
     """
     figure, axes = new_figure(7.2, 4.2)
-    figure.patch.set_alpha(1.0)
-    figure.patch.set_facecolor("white")
     t = curve["t"].to_numpy()
     blue = ACCENTS[0]
     if curve["lower"].notna().all():
@@ -58,7 +56,7 @@ def plot_curve(curve: "pd.DataFrame", doses: Array, path: Path, *, treatment: st
     axes.set_xlabel(treatment)
     axes.set_ylabel(f"mean {outcome} if everybody had this dose")
     axes.legend(frameon=False, fontsize=9)
-    figure.savefig(path, dpi=160)
+    save_picture(figure, path)
 
 
 def plot_diagnostics(model: "VCNetRegressor | DRNetRegressor", path: Path, *, treatment: str, outcome: str) -> None:
@@ -95,7 +93,7 @@ def plot_diagnostics(model: "VCNetRegressor | DRNetRegressor", path: Path, *, tr
     panels[5].plot(grid, shown.T, color=ACCENTS[0], alpha=0.25, linewidth=0.8)
     panels[5].plot(grid, model.dose_response(grid, estimator="plugin"), color="#111111", linewidth=2)
     _label(panels[5], "single units (60) and their mean", treatment, outcome)
-    figure.savefig(path, dpi=140)
+    save_picture(figure, path)
 
 
 def _draw_losses(axes: "Axes", history: Array, *, targeted: bool) -> None:
