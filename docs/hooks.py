@@ -4,7 +4,8 @@ Markers, each an HTML comment in a page:
 
 ``claims: METHOD``: every claim at every scale, with its verdict, or "not run" and the command;
 ``number: METHOD.CLAIM.SCALE PATH [digits N | max | above BOUND]``: one number of an evidence document
-(three digits, or N), the largest of a list, or how many of a list lie above a bound;
+(three digits, or N), the largest of a list, or how many of a list lie above a bound; PATH names keys, such as
+``arms.vcnet.mean``, in double quotes where they hold points or blanks;
 ``benchmark: METHOD``: the rows of ``results/benchmarks/METHOD.json``;
 ``methods: all``: the table of methods; ``picture: FILE | TEXT``: an image, if the file is there.
 """
@@ -114,13 +115,13 @@ def number(argument: str, results: Path) -> str:
     Raises:
         InputError: if there is no such claim.
     """
-    name, path, *operation = argument.split()
+    name, path, *operation = re.findall(r'(?:"[^"]*"|[^\s"])+', argument)
     method, claim, scale = name.split(".")
     find_claims([f"{method}.{claim}"])
     found: Any = _evidence(results).get((method, claim, scale))
     if found is None:
         return f'<span class="missing" title="{_command(method, claim, scale)}">not run</span>'
-    for step in path.split("."):
+    for step in (quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."]+)', path)):
         if step not in found:
             return f'<span class="missing" title="{escape(name)} holds no {escape(path)}">not recorded</span>'
         found = found[step]

@@ -159,7 +159,7 @@ EVIDENCE = {
             "interval_method": "",
             "seeds": 5,
             "values": [0.1, 0.9, 0.8],
-            "other_means": {"density_loss": 2.3942},
+            "other_means": {"density_loss": 2.3942, "error at 0.4": 7.0},
         },
         "vcnet": {"metric": "amse", "mean": 0.5, "interval": None, "interval_method": "", "seeds": 5, "values": []},
     },
@@ -213,6 +213,8 @@ def test_evidence_of_a_claim_that_the_code_no_longer_makes_stays(docs):
         ("vcnet.targeted.laptop arms.vcnet_tr.seeds", "5"),
         ("vcnet.targeted.laptop arms.vcnet_tr.values above 0.5", "2"),
         ("vcnet.targeted.laptop arms.vcnet_tr.values max", "0.900"),
+        ('vcnet.targeted.laptop arms."vcnet_tr".mean digits 2', "0.12"),
+        ('vcnet.targeted.laptop arms.vcnet_tr.other_means."error at 0.4"', "7"),
         ("vcnet.targeted.laptop verdict", "fails"),
     ],
 )

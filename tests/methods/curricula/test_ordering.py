@@ -98,6 +98,9 @@ def test_other_noises():
         (lambda: make_order([[1, 2]]), r"one number an example, got an array of shape \(1, 2\)"),
         (lambda: make_order([1, 2], groups=[0]), "1 group labels for 2 examples"),
         (lambda: inject_label_noise([0, 1], 1.2), r"must lie in \[0, 1\], got 1.2"),
+        (lambda: inject_label_noise(["a", "b"], 0.2), "labels must be whole numbers from 0"),
+        (lambda: inject_label_noise([0, -1], 0.2), "labels must be whole numbers from 0"),
+        (lambda: inject_label_noise([0, 0], 0.2, "uniform"), "noise 'uniform' needs two classes or more"),
         (lambda: inject_label_noise([0, 1], 0.2, "swap"), "noise must be one of permute, uniform, pair"),
     ],
 )

@@ -47,6 +47,11 @@ def test_sizes_grow_from_the_start_share_to_everything(family, a, b, total_steps
     assert [int(pacing(t, total_steps, n)) for t in range(total_steps + 1)] == sizes.tolist()
 
 
+def test_one_size_is_that_of_all_sizes():
+    pacing = PacingFunction("exp", 0.8, 0.2)
+    assert [pacing.size(t, 50, 1000) for t in range(51)] == pacing.sizes(50, 1000).tolist()
+
+
 def test_everything_at_once_where_the_data_need_not_grow():
     for pacing in (PacingFunction("exp", 0, 0.1), PacingFunction("log", 0.5, 1)):
         assert (pacing.sizes(10, 7) == 7).all()
