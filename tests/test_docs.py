@@ -214,7 +214,7 @@ def test_evidence_of_a_claim_that_the_code_no_longer_makes_stays(docs):
         ("vcnet.targeted.laptop arms.vcnet_tr.values above 0.5", "2"),
         ("vcnet.targeted.laptop arms.vcnet_tr.values max", "0.900"),
         ('vcnet.targeted.laptop arms."vcnet_tr".mean digits 2', "0.12"),
-        ('vcnet.targeted.laptop arms.vcnet_tr.other_means."error at 0.4"', "7"),
+        ('vcnet.targeted.laptop arms.vcnet_tr.other_means."error at 0.4"', "7.00"),
         ("vcnet.targeted.laptop verdict", "fails"),
     ],
 )
