@@ -1,6 +1,6 @@
 """A user's CSV as a table, with every problem said in one line."""
 
-__all__ = ["MAX_COLUMNS", "check_names", "number_column", "quoted", "read_table"]
+__all__ = ["MAX_COLUMNS", "check_names", "imputes", "number_column", "quoted", "read_table"]
 
 import csv
 import re
@@ -107,6 +107,17 @@ def number_column(column: "pd.Series[float]", name: str) -> "pd.Series[float]":
             f"(first in row {row + 1}); drop those rows"
         )
     return numbers.astype(float)
+
+
+def imputes(option: str | None) -> bool:
+    """Whether the option --impute asks for medians in place of missing numbers.
+
+    Raises:
+        InputError: if it asks for anything else.
+    """
+    if option not in (None, "median"):
+        raise InputError(f"--impute must be median, got '{option}'")
+    return option is not None
 
 
 def quoted(names: Sequence[str]) -> str:

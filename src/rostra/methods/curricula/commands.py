@@ -71,6 +71,7 @@ def score(
     from rostra.engine.files import writable, write_atomically
     from rostra.engine.plots import check_picture, save_picture
     from rostra.engine.runtime import resolve_device
+    from rostra.fields.tabular.tables import imputes
 
     from .data import StudyData, read_examples, standardised
     from .noise import inject_label_noise
@@ -81,7 +82,7 @@ def score(
 
     if noise and truth is not None:
         raise InputError("--noise spoils labels that are known, --truth tells which are wrong; give one of them")
-    examples = read_examples(data, label, side, impute=_imputes(impute), exclude=list_option(exclude or ""))
+    examples = read_examples(data, label, side, impute=imputes(impute), exclude=list_option(exclude or ""))
     names, given, classes, images = examples.names, examples.labels, examples.classes, examples.images
     writable(out)
     if contact_sheet is not None:
@@ -246,6 +247,7 @@ def study(
     from rostra.engine.plots import save_picture
     from rostra.engine.reproduce import EXECUTORS
     from rostra.engine.runtime import resolve_device
+    from rostra.fields.tabular.tables import imputes
 
     from .plots import draw_pacing, draw_studies
     from .study import CurriculumStudy, StudySpec
@@ -268,7 +270,7 @@ def study(
     made = StudySpec.from_settings(settings)
     described: dict[str, Any] = {"set": "digits"}
     if str(data) != "digits":
-        described = {"path": str(data.resolve()), "label": label, "side": side, "impute": _imputes(impute)}
+        described = {"path": str(data.resolve()), "label": label, "side": side, "impute": imputes(impute)}
         described["exclude"] = list_option(exclude or "")
         described |= {"scores": str(scores.resolve())} if scores is not None else {}
     elif scores is not None:
@@ -312,10 +314,8 @@ def _study_text(table: "pd.DataFrame", report: "pd.DataFrame", out: Path) -> str
         "matched: the best of as many searches in standard training; gain: what is left of the best without that"
     )
     for row in report.to_dict("records"):
-        said = (
-            f"{row['order']}: {_signed(row, 'honest_gain', 'honest')} over standard if validation on the other seeds "
-        )
-        said += "chooses the strategy"
+        honest = _signed(row, "honest_gain", "honest")
+        said = f"{row['order']}: {honest} over standard, if validation on the other seeds chooses the strategy"
         if not np.isnan(row.get("over_random", np.nan)):
             said += f"; {_signed(row, 'over_random', 'over_random')} over the random order, pacing by pacing"
         lines.append(said)
@@ -333,12 +333,6 @@ def _signed(row: Mapping[Hashable, Any], name: str, of: str) -> str:
 
 
 # ------------------------------------------------------- what options name
-
-
-def _imputes(impute: str | None) -> bool:
-    if impute not in (None, "median"):
-        raise InputError(f"--impute must be median, got '{impute}'")
-    return impute is not None
 
 
 def _wrong(

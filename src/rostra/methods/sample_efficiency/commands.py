@@ -267,12 +267,11 @@ def rotate(
 
     from rostra.engine.files import writable, write_atomically
     from rostra.engine.progress import progress
+    from rostra.fields.tabular.tables import imputes
 
     from .rotation import rotated_data_test
 
-    if impute not in (None, "median"):
-        raise InputError(f"--impute must be median, got '{impute}'")
-    X, y = _read_labelled(data, label, impute is not None)
+    X, y = _read_labelled(data, label, imputes(impute))
     names = list_option(model)
     models = {name: _model(name, seed, device) for name in names}
     if out is not None:
