@@ -88,7 +88,7 @@ def _claim_rows(method: str, name: str, evidence: dict[tuple[str, str, str], Evi
         document = evidence.get((method, name, scale))
         if document is not None:
             yield f"<tr>{_result_cells(document)}</tr>"
-        elif scale != "smoke":
+        elif scale != "smoke" and scale in about.get("scales", ()):
             command = f"<em>not run</em>: <code>{_command(method, name, scale)}</code>"
             yield f'<tr><td>{scale}</td><td colspan="3" class="command">{command}</td></tr>'
 

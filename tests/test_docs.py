@@ -198,6 +198,13 @@ def test_claims_show_verdicts_and_say_what_was_not_run(docs):
     assert "vcnet.targeted --scale laptop" not in table
 
 
+def test_a_scale_that_a_claim_does_not_have_is_no_run_that_is_missing(docs):
+    table = hooks.expand("<!-- claims: curricula -->", docs)
+    assert "rostra reproduce curricula.implicit --scale laptop</code>" in table
+    assert "rostra reproduce curricula.implicit --scale paper" not in table
+    assert "rostra reproduce curricula.standard --scale paper</code>" in table
+
+
 def test_evidence_of_a_claim_that_the_code_no_longer_makes_stays(docs):
     old = {**EVIDENCE, "claim": "old", "statement": "An older sentence."}
     (docs.parent / "results" / "vcnet.old.laptop.json").write_text(json.dumps(old))

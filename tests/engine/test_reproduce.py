@@ -423,3 +423,16 @@ def test_shipped_evidence_is_valid():
         assert document["command"].startswith("rostra reproduce")
     names = [(document["method"], document["claim"], document["scale"]) for document in documents]
     assert len(set(names)) == len(names)
+
+
+def test_a_claim_without_the_scale_is_left_out_and_said_so(tmp_path):
+    """And where no claim has it, that is wrong input, before anything is written."""
+    whole = toy.make_claim("whole")
+    small = toy.make_claim("small", scales={"smoke": whole.scales["smoke"], "laptop": whole.scales["laptop"]})
+    said = []
+    found = run(tmp_path / "out", whole, small, scale="paper", announce=said.append)
+    assert set(found) == {"whole"}
+    assert "toy.small: left out, it has no scale 'paper'" in said
+    with pytest.raises(InputError, match=r"'toy\.small' has no scale 'paper'; it has: smoke, laptop"):
+        run(tmp_path / "none", small, scale="paper")
+    assert not (tmp_path / "none").exists()

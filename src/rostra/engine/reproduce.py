@@ -17,6 +17,7 @@ from .claims import Claim, Row, Scale
 from .cluster import check_cluster, run_ray
 from .errors import InputError
 from .files import write_atomically
+from .methods import command_name
 from .progress import progress
 from .results import ResultStore, row_key
 from .runtime import commit
@@ -90,12 +91,17 @@ def reproduce(
             another commit or device, and for every failed attempt.
 
     Returns:
-        The evidence of every claim, in order.
+        The evidence of every claim that has the scale, in order.
+
+    Raises:
+        InputError: if no claim has the scale.
     """
     run = EXECUTORS[executor]
     if executor == "ray":
         run = functools.partial(run, address=check_cluster(address, device))
-    plan = [(method, claim, _sized(claim.scales[scale], seeds)) for method, claim in claims]
+    plan = [
+        (method, claim, _sized(claim.scales[scale], seeds)) for method, claim in _with_scale(claims, scale, announce)
+    ]
     with ResultStore(out, fresh=fresh) as store:
         pending: list[set[str]] = []
         trials: dict[tuple[str, ...], Trial] = {}
@@ -121,6 +127,22 @@ def reproduce(
             keys -= failed
         conclude()
     return [evidence[number] for number in range(len(plan))]
+
+
+def _with_scale(
+    claims: Sequence[tuple[str, Claim]], scale: str, announce: Callable[[str], None]
+) -> list[tuple[str, Claim]]:
+    """The claims that have the scale; says which have not."""
+    found = [(method, claim) for method, claim in claims if scale in claim.scales]
+    lacking = [(method, claim) for method, claim in claims if scale not in claim.scales]
+    if claims and not found:
+        method, claim = lacking[0]
+        raise InputError(
+            f"'{command_name(method)}.{claim.name}' has no scale '{scale}'; it has: {', '.join(claim.scales)}"
+        )
+    for method, claim in lacking:
+        announce(f"{method}.{claim.name}: left out, it has no scale '{scale}'")
+    return found
 
 
 def _sized(scale: Scale, seeds: int | None) -> Scale:
