@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rostra.engine.plots import ACCENTS, INK, new_panels
 
+from .ordering import ORDERS
 from .pacing import PacingFunction
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 10
+FAR_BELOW = 0.15
+"""Accuracy by which a strategy is below standard training to be counted, not drawn."""
 
 
 def draw_contact_sheet(images: NDArray[np.uint8], captions: Sequence[str], colours: Sequence[str]) -> "Figure":
@@ -87,30 +90,38 @@ def draw_studies(
         metric: on the vertical axis.
         reports: by title: what :func:`.study.judge_study` says; draws the line that the best of an order must beat.
     """
-    figure, panels = new_panels(max(7.0, 3.6 * len(tables)), 4.0, 1, len(tables))
+    figure, panels = new_panels(7.0, 0.4 + 3.0 * len(tables), len(tables), 1)
     for panel, (title, table) in zip(panels, tables.items(), strict=True):
         panel.set_title(title, loc="left", fontsize=10, color=INK)
         for place, row in enumerate([] if reports is None else reports[title].itertuples()):
             label = "the best of as many standard searches" if place == 0 else None
             panel.hlines(float(row.matched), place - 0.4, place + 0.4, color=INK, linestyle=":", label=label)  # type: ignore[arg-type]
         _scatter_study(panel, table, metric)
-    panels[0].set_ylabel("test accuracy at the best validation accuracy" if metric == "test_at_best_val" else metric)
+        panel.set_ylabel("test accuracy" if metric == "test_at_best_val" else metric)
+    panels[0].legend(
+        frameon=False, fontsize=8, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2
+    )
     return figure
 
 
 def _scatter_study(axes: "Axes", table: pd.DataFrame, metric: str) -> None:
+    """Strategies that are far below standard training are counted at the lower edge, or the others would not be seen
+    apart."""
     standard = table.loc[table["order"] == "standard", metric]
     axes.axhspan(standard.mean() - standard.std(), standard.mean() + standard.std(), color=ACCENTS[5], alpha=0.2)
     axes.axhline(standard.mean(), color=ACCENTS[5], label=f"standard: mean, deviation of {len(standard)} runs")
-    orders = [order for order in table["order"].unique() if order != "standard"]
+    orders = [order for order in ORDERS if (table["order"] == order).any()]
+    everything = table.groupby(["order", "family", "a", "b"])[metric].mean()
+    floor = max(everything.min() - 0.01, standard.mean() - FAR_BELOW)
     for place, order in enumerate(orders):
-        part = table[table["order"] == order]
-        means = part.groupby(["family", "a", "b"])[metric].mean().sort_values().to_numpy()
+        means = everything[order].sort_values().to_numpy()
         spread = place + np.linspace(-0.3, 0.3, len(means)) if len(means) > 1 else np.array([place])
         axes.plot(spread, means, "o", color=ACCENTS[place], markersize=4, alpha=0.8)
+        if lower := int((means < floor).sum()):
+            axes.annotate(f"{lower} lower", (place, floor), (0, 3), textcoords="offset points", fontsize=8, ha="center")
+    axes.set_ylim(bottom=floor)
     axes.set_xticks(range(len(orders)), orders)
     axes.set_xlim(-0.6, len(orders) - 0.4)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
 
 
 def draw_pacing(pacings: Sequence[PacingFunction]) -> "Figure":
