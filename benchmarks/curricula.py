@@ -258,7 +258,7 @@ def main() -> None:
         step(200 if quick else 1000, 1 if quick else 5),
         sampler("epoch", 1_000_000, 10_000 if quick else 50_000),
         sampler("step", 1_000_000, 10_000 if quick else 50_000),
-        ordering(50_000, 1 if quick else 3),
+        ordering(50_000, 1 if quick else 9),
     ]
     print_rows(rows, as_json=arguments.json)
 
