@@ -103,14 +103,15 @@ def balance_order(ranking: ArrayLike, groups: ArrayLike) -> NDArray[np.int64]:
 
 
 def _narrow(numbers: NDArray[np.int64]) -> NDArray[Any]:
-    """In 16 bits where they fit: NumPy sorts those by their digits, ten times faster."""
-    return numbers.astype(np.uint16) if numbers.size and numbers.max() < 2**16 else numbers
+    """In 8 or 16 bits where they fit: NumPy sorts those by their digits, ten times faster and more."""
+    largest = numbers.max(initial=0)
+    return numbers.astype(np.uint8 if largest < 2**8 else np.uint16) if largest < 2**16 else numbers
 
 
 def _group_numbers(groups: NDArray[Any]) -> NDArray[Any]:
     """Numbers from 0 for any labels; small whole numbers stay as they are."""
-    whole = groups.dtype.kind in "iu" and groups.size and groups.min() >= 0 and groups.max() < 2**16
-    return groups.astype(np.uint16) if whole else _narrow(np.unique(groups, return_inverse=True)[1])
+    whole = groups.dtype.kind in "iu" and groups.min(initial=0) >= 0 and groups.max(initial=0) < 2**16
+    return _narrow(groups if whole else np.unique(groups, return_inverse=True)[1])
 
 
 def validation_split(
