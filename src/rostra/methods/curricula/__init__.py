@@ -22,6 +22,7 @@ __all__ = [
     "score_histories",
     "score_loss",
     "selection_test",
+    "standard_baselines",
 ]
 
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING
 from rostra.engine.methods import Method, lazy_names
 
 if TYPE_CHECKING:
-    from .baselines import matched_baseline, selection_test
+    from .baselines import matched_baseline, selection_test, standard_baselines
     from .noise import inject_label_noise
     from .ordering import make_order
     from .pacing import PacingFunction
@@ -59,6 +60,7 @@ __getattr__ = lazy_names(
         "baselines": (
             "matched_baseline",
             "selection_test",
+            "standard_baselines",
         ),
         "noise": ("inject_label_noise",),
         "ordering": ("make_order",),
