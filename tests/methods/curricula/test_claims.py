@@ -6,6 +6,9 @@ import pytest
 from rostra.engine.claims import Context
 from rostra.methods.curricula import study
 from rostra.methods.curricula.claims import CLAIMS, agreements, draw_strategies, orders_learned, strategies
+from rostra.methods.curricula.data import SETS
+from rostra.methods.curricula.model import NETWORKS
+from rostra.methods.curricula.study import StudySpec
 
 
 def test_standard_training_is_tried_as_often_as_there_are_strategies():
@@ -16,6 +19,27 @@ def test_standard_training_is_tried_as_often_as_there_are_strategies():
                 settings = scale.settings
                 count = len(settings["families"]) * len(settings["a"]) * len(settings["b"])
                 assert settings["standard_runs"] == count
+
+
+def test_settings_of_every_study_can_be_used():
+    """Paper scale, which nobody has run here, included: networks, scores and pacing functions are there."""
+    for claim in CLAIMS:
+        if claim.run is strategies:
+            for scale in claim.scales.values():
+                spec = StudySpec.from_settings({name: v for name, v in scale.settings.items() if name != "data"})
+                assert scale.settings["data"]["set"] in SETS
+                assert {spec.network, spec.score_network or spec.network} <= {"mlp", *NETWORKS}
+                assert len(spec.pacings) == spec.standard_runs
+    assert len(spec.pacings) == 180  # the last is a paper scale: the whole grid
+
+
+def test_cifar_as_the_paper_has_it(mirror, tmp_path):
+    """45,000 images of equal classes for training, 5,000 for validation, standardised by channel."""
+    data = SETS["cifar10-whole"](Context("cpu", tmp_path))
+    assert (tuple(data.x.shape), len(data.y_val), len(data.y_test)) == ((45_000, 3, 32, 32), 5_000, 10_000)
+    assert np.bincount(data.y).tolist() == [4_500] * 10
+    assert data.x[:, 1].mean().abs() < 1e-3
+    assert data.x_test.mean().abs() < 0.05
 
 
 def made_up_rows(seed, noise):

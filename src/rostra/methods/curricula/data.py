@@ -320,9 +320,10 @@ def _cifar(context: "Context") -> StudyData:
 def _cifar_whole(context: "Context") -> StudyData:
     """CIFAR-10 as the paper has it: 45,000 for training, 5,000 for validation, all 10,000 for the test."""
     files = context.dataset(CIFAR10)
-    (images, y), test = files.read("train"), files.read("test")
+    (images, y), (test_images, test_y) = files.read("train"), files.read("test")
     train, val = validation_split(y, VALIDATION)
-    return _standardised({"train": (images[train], y[train]), "val": (images[val], y[val]), "test": test}, 10)
+    x, x_val, x_test = (standardised(part, images[train]) for part in (images[train], images[val], test_images))
+    return StudyData(x, y[train], x_val, y[val], x_test, test_y, 10)
 
 
 SETS: Mapping[str, Callable[["Context"], StudyData]] = {
