@@ -43,6 +43,28 @@ def test_curves_of_figure_one(rostra, tmp_path):
     assert (tmp_path / "figure" / "curves.png").is_file()
 
 
+def test_curves_that_were_stopped_go_on(rostra, tmp_path):
+    """Trainings that ended are not run again, a torn line is; more sizes are added to what is there."""
+    arguments = (ROOM, "curves", "--learner", "fc", "--d", "8", "--seeds", "2", "--out", "out", "--json")
+
+    def scores_of(*more):
+        done = rostra(*arguments, *more)
+        assert done.returncode == 0, done.stderr
+        found = pd.DataFrame(**json.loads(done.stdout)["fc"]).set_index(["n", "seed"])["score"]
+        return found.to_dict()
+
+    first = scores_of("--n", "16,32")
+    file = tmp_path / "out" / "fc.curves.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    assert len(lines) == 1 + 4
+    forged = json.loads(lines[1]) | {"score": 0.123}
+    file.write_text(lines[0] + json.dumps(forged) + "\n" + lines[2] + lines[3] + lines[4][:20])
+    again = scores_of("--n", "16,32,64")
+    assert again == {**first, (16, 0): 0.123, (64, 0): again[64, 0], (64, 1): again[64, 1]}
+    assert len(file.read_text().splitlines()) == 1 + 6
+    assert_refused(rostra(*arguments, "--n", "16", "--task", "diag"), "holds another study")
+
+
 OWN = """
 from sklearn.linear_model import LogisticRegression
 

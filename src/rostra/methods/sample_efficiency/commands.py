@@ -42,7 +42,7 @@ def curves(
 ) -> None:
     """Score on test points against the number of training points; figure 1 of the paper is --task channels.
 
-    Writes curves.csv and curves.png.
+    Writes curves.csv and curves.png; a run that was stopped goes on in the same folder.
 
     Example: rostra sample-efficiency curves --task channels --d 192 --learner fc,conv-net --n 200,1600 --out figure1
     """
@@ -51,7 +51,7 @@ def curves(
 
     from rostra.engine.progress import progress
 
-    from .complexity import TARGETS, SampleComplexity
+    from .complexity import TARGETS, SampleComplexity, TrainingStore, measure_at
     from .learners import as_learner
 
     dimensions, sizes = _numbers(d, "--d"), sorted(_numbers(n, "--n"))
@@ -59,16 +59,17 @@ def curves(
     tasks = {D: make(D) for D in dimensions}
     chosen = {name: as_learner(_learner(name, device)) for name in list_option(learner)}
     _check_out(out)
+    target = TARGETS.get(task, 0.9)
+    stores = {
+        name: TrainingStore(
+            None if out is None else out / f"{_file_name(name)}.curves.jsonl", {"task": task, "learner": name}
+        )
+        for name in chosen
+    }
     work = [(name, D, size) for name in chosen for D in dimensions for size in sizes]
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for name, D, size in progress(work, "curves", total=len(work)):
-        of = range(seed, seed + seeds)
-        points = chosen[name].measure(tasks[D], size, of)
-        rows[name] += [
-            {"D": D, "n": size, "seed": s, "score": p.score, "train": p.train, "diverged": p.diverged}
-            for s, p in zip(of, points, strict=True)
-        ]
-    target = TARGETS.get(task, 0.9)
+        rows[name] += measure_at(tasks[D], chosen[name], size, range(seed, seed + seeds), stores[name])
     studies = [SampleComplexity.of(task, name, target, pd.DataFrame(found)) for name, found in rows.items()]
     lines = [f"{'learner':12s} {'D':>5s} {'n':>8s} {'score':>7s} {'train':>7s}  failed trainings"]
     for study in studies:

@@ -3,9 +3,11 @@
 __all__ = [
     "TARGETS",
     "SampleComplexity",
+    "TrainingStore",
     "crossing",
     "fit_exponent",
     "grid_size",
+    "measure_at",
     "measure_dimension",
     "sample_complexity",
 ]
@@ -279,6 +281,19 @@ def measure_dimension(
             yield from measured(between)
 
 
+def measure_at(
+    task: Task, learner: Learner, n: int, seeds: Sequence[int], store: "TrainingStore"
+) -> list[dict[str, Any]]:
+    """A record a seed, as :func:`measure_dimension` yields them, of trainings on n points; the store's are not run
+    again."""
+    held = {row["seed"]: row for row in store.of(task.dimension) if row["n"] == n}
+    missing = [seed for seed in seeds if seed not in held]
+    if missing:
+        for seed, point in zip(missing, learner.measure(task, n, missing), strict=True):
+            held[seed] = store.kept(_record(task, n, seed, point))
+    return [held[seed] for seed in seeds]
+
+
 def _record(task: Task, n: int, seed: int, point: Point) -> dict[str, Any]:
     return {"D": task.dimension, "n": n, "seed": seed, **asdict(point)}
 
@@ -358,7 +373,7 @@ def sample_complexity(
             "take at least 4 over a factor of 4",
             stacklevel=2,
         )
-    store = _Store(resume, {"task": task_name, "learner": label, "target": goal})
+    store = TrainingStore(resume, {"task": task_name, "learner": label, "target": goal})
 
     def study(D: int) -> list[dict[str, Any]]:
         run = chosen if executor is None else _Pooled(chosen, makers[D], executor)
@@ -394,7 +409,7 @@ def _warn_of(found: SampleComplexity) -> None:
         warnings.warn(f"{found.learner}: {failed} of {len(found.curves)} trainings diverged; they count", stacklevel=3)
 
 
-class _Store:
+class TrainingStore:
     """Trainings in a file of JSON lines, behind one line that says of what study."""
 
     def __init__(self, path: Path | str | None, study: dict[str, Any]) -> None:
@@ -420,6 +435,7 @@ class _Store:
         self.path.write_text(json.dumps(study) + "\n")
 
     def of(self, dimension: int) -> list[dict[str, Any]]:
+        """Those that the file held at the start."""
         return [row for row in self.rows if row["D"] == dimension]
 
     def kept(self, record: dict[str, Any]) -> dict[str, Any]:
