@@ -533,9 +533,7 @@ def history_scores(
     seed: int,
 ) -> Scores:
     """:func:`score_histories` with all its trainings at once."""
-    everything = np.arange(len(X))
-    sizes = np.full(config.total_steps, len(X))
-    plans = [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
+    plans = _standard_plans(len(X), config, models, seed)
     correct: list[list[NDArray[np.bool_]]] = [[] for _ in range(models)]
     last: list[Tensor] = [X.new_empty(0)] * models
 
@@ -561,13 +559,18 @@ def logit_scores(
     seed: int,
 ) -> Scores:
     """A score of :data:`LOGIT_SCORES` after training on the same data, averaged over models, trained at once."""
-    everything, sizes = np.arange(len(X)), np.full(config.total_steps, len(X))
-    plans = [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
+    plans = _standard_plans(len(X), config, models, seed)
     with progress_bar(kind, models * config.total_steps) as advance:
         run = train_plans(copies, plans, X, y[None], config, advance=advance)
     logits = torch.stack([run.copies.logits(slice(number, number + 1), X)[0] for number in range(models)])
     values = [score_logits(own, y, kind) for own in logits]
     return _mean_scores(values, kind, logits, _about(y, seed, config, models=models))
+
+
+def _standard_plans(n: int, config: TrainingConfig, models: int, seed: int) -> list[Plan]:
+    """Trainings on all n examples, from weights of their own."""
+    everything, sizes = np.arange(n), np.full(config.total_steps, n)
+    return [Plan(model_seed(seed, number), everything, sizes, root=number) for number in range(models)]
 
 
 def _mean_scores(values: Sequence[Values], scorer: str, logits: Tensor, about: dict[str, Any]) -> Scores:

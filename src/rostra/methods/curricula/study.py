@@ -379,7 +379,7 @@ def check_work(spec: StudySpec, data: StudyData, device: str = "cpu") -> None:
         except (RuntimeError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
                 f"network '{name}' cannot take examples of the shape {tuple(data.x.shape[1:])}: "
-                f"{str(error).splitlines()[0]}"
+                f"{(str(error) or type(error).__name__).splitlines()[0]}"
             ) from None
         if shape != (min(2, len(data.x)), data.classes):
             raise InputError(
