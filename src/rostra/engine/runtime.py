@@ -1,7 +1,17 @@
 """Devices, threads, and what a result must say about where it came from."""
 
-__all__ = ["commit", "cores", "keep_freed_memory", "peak_memory_mb", "resolve_device", "set_threads", "versions"]
+__all__ = [
+    "available_memory",
+    "commit",
+    "cores",
+    "keep_freed_memory",
+    "peak_memory_mb",
+    "resolve_device",
+    "set_threads",
+    "versions",
+]
 
+import contextlib
 import functools
 import os
 import platform
@@ -111,3 +121,12 @@ def peak_memory_mb() -> float:
         return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6, 1)
+
+
+def available_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or the limit of its control group if that is less."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if hasattr(os, "sysconf") else [2**63]
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path(limit).read_text()))
+    return min(found)

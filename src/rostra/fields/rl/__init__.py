@@ -1,0 +1,1 @@
+"""Reinforcement learning: logs of transitions, environments, evaluation and collection of episodes."""
