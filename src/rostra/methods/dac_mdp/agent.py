@@ -565,7 +565,8 @@ class DACMDPContinuous(DACMDP):
     """:class:`DACMDP` for continuous actions: each core state has candidate actions, as in the authors' later code.
 
     Args:
-        encoder, k, cost, weights, gamma, scale, index, dtype, device, memory_map: as in :class:`DACMDP`.
+        encoder, k, cost, weights, gamma, scale, index, dtype, device, memory_map: as in :class:`DACMDP`, but weights
+            are "inverse": a pair's neighbours have other actions too, and uniform weights wash their differences out.
         action_model: gives the candidates of a state; None: ``NearestActions(5) + KMeansActions(10)``.
         sa_encoder: "concat", "delta", or a function of features (n, d) and actions (n, m) that gives embeddings (n, e)
             of pairs: see :class:`.ContinuousPairs`.
@@ -577,7 +578,7 @@ class DACMDPContinuous(DACMDP):
         encoder: Encoder | None = None,
         k: int = 5,
         cost: float = 1.0,
-        weights: str = "uniform",
+        weights: str = "inverse",
         gamma: float = 0.99,
         scale: str | ArrayLike | None = "standard",
         index: str = "auto",
@@ -586,7 +587,7 @@ class DACMDPContinuous(DACMDP):
         memory_map: str | Path | None = None,
         *,
         action_model: ActionModel | None = None,
-        sa_encoder: str | PairEncoder = "concat",
+        sa_encoder: str | PairEncoder = "delta",
         pair_weights: tuple[float, float] = (2.0, 1.0),
     ) -> None:
         super().__init__(encoder, k, cost, weights, gamma, scale, index, dtype, device, memory_map)
