@@ -10,6 +10,8 @@ __all__ = [
     "ConvERM",
     "CurriculumBatchSampler",
     "CurriculumStudy",
+    "DACMDP",
+    "DACMDPContinuous",
     "DRNetRegressor",
     "FCClassifier",
     "FairMetric",
@@ -27,6 +29,7 @@ __all__ = [
     "StudySpec",
     "SynthesisFailure",
     "TARNetRegressor",
+    "TransitionDataset",
     "TreatmentColumn",
     "VCNetRegressor",
     "__version__",
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
         inject_label_noise,
         score_cv_loss,
     )
+    from rostra.methods.dac_mdp import DACMDP, DACMDPContinuous, TransitionDataset
     from rostra.methods.sample_efficiency import (
         ConvClassifier,
         ConvERM,
@@ -90,6 +94,9 @@ _HOMES = {
     "StudySpec": "rostra.methods.curricula",
     "inject_label_noise": "rostra.methods.curricula",
     "score_cv_loss": "rostra.methods.curricula",
+    "DACMDP": "rostra.methods.dac_mdp",
+    "DACMDPContinuous": "rostra.methods.dac_mdp",
+    "TransitionDataset": "rostra.methods.dac_mdp",
     "ConvClassifier": "rostra.methods.sample_efficiency",
     "ConvERM": "rostra.methods.sample_efficiency",
     "FCClassifier": "rostra.methods.sample_efficiency",

@@ -63,7 +63,7 @@ class NeighbourIndex:
         self.recall = 1.0
         self._centre = self._points.mean(0)
         if self.kind == "kdtree":
-            self._tree = KDTree(self._points, leafsize=16, balanced_tree=False, compact_nodes=True)
+            self._tree = KDTree(self._points, leafsize=32, balanced_tree=False, compact_nodes=True)
         else:
             self._library = _faiss_index(self.kind, self._points - self._centre)
             if self.kind != "faiss":

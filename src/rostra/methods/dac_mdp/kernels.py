@@ -6,9 +6,12 @@ state keeps its value 0. Sweeps run from the last core state to the first: a log
 so that one pass carries a reward back through its episode.
 """
 
+import functools
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rostra.engine.errors import InputError
 
@@ -18,65 +21,127 @@ except ImportError:
     raise InputError("DAC-MDP needs numba: pip install 'rostra[rl]'") from None
 
 
-@njit(cache=True, nogil=True, inline="always")
-def continuation(values, successors, weights, state, action):
-    """The mean value of the next states of a pair."""
-    total = values.dtype.type(0)
-    count = successors.shape[2]
-    if weights.shape[0] == 0:
-        for m in range(count):
-            total += values[successors[state, action, m]]
-        return total / values.dtype.type(count)
-    for m in range(count):
-        total += weights[state, action, m] * values[successors[state, action, m]]
-    return total
+class Sweeps(NamedTuple):
+    """The loops over all core states, compiled for a number of neighbours and for uniform or other weights.
+
+    ``share``: what the values of neighbours count: gamma, or gamma / k where weights are uniform and not stored.
+    """
+
+    in_place: Any
+    """(values, policy, successors, weights, reward, terminal, share, slip): Gauss-Seidel, every state sees the values
+    that the sweep has found so far; returns the largest change."""
+    jacobi: Any
+    """(values, found, policy, ...): every state sees the values of the last sweep; ``found`` gets the new ones."""
+    evaluate: Any
+    """(values, successors, weights, reward, terminal, share, sweeps, tol): sweeps in place of a fixed policy, whose rows
+    :func:`chosen_rows` gives; (sweeps done, last change)."""
+    pair_values: Any
+    """(values, successors, weights, reward, terminal, share): Q of all pairs, (N, A); 0 in terminal states."""
 
 
-@njit(cache=True, nogil=True, inline="always")
-def backup(values, successors, weights, reward, gamma, slip, state):
-    """(value, best action) of a state; of equal actions the first."""
-    best, chosen = -math.inf, 0
-    total, allowed = 0.0, 0
-    for action in range(reward.shape[1]):
-        own = reward[state, action]
-        if own == -math.inf:
-            continue
-        q = own + gamma * continuation(values, successors, weights, state, action)
-        total += q
-        allowed += 1
-        if q > best:
-            best, chosen = q, action
-    if slip > 0:
-        best = (1 - slip) * best + slip * total / allowed
-    return best, chosen
+COMPILED_FOR = (1, 5, 20)
+"""Numbers of neighbours with loops of their own, whose inner loop is unrolled: twice as fast. Others share one."""
 
 
-@njit(cache=True, nogil=True)
-def sweep_in_place(values, policy, successors, weights, reward, terminal, gamma, slip):
-    """Gauss-Seidel: every state sees the values that the sweep has found so far; returns the largest change."""
-    change = 0.0
-    for state in range(values.size - 1, -1, -1):
-        if terminal[state]:
-            continue
-        found, policy[state] = backup(values, successors, weights, reward, gamma, slip, state)
-        change = max(change, abs(found - values[state]))
-        values[state] = found
-    return change
+def share_of(gamma: float, successors: NDArray[np.int32], weights: NDArray[Any]) -> Any:
+    """``share`` of the loops, in the type of the weights: another type would be compiled anew."""
+    return weights.dtype.type(gamma if weights.size else gamma / successors.shape[-1])
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def sweep_jacobi(values, found, policy, successors, weights, reward, terminal, gamma, slip):
-    """Every state sees the values of the last sweep; ``found`` gets the new ones; returns the largest change."""
-    change = 0.0
-    for state in prange(values.size):
-        if terminal[state]:
-            found[state] = 0
-            continue
-        own, chosen = backup(values, successors, weights, reward, gamma, slip, state)
-        policy[state] = chosen
-        found[state] = own
-        change = max(change, abs(own - values[state]))
-    return change
+def sweeps_for(successors: NDArray[np.int32], weights: NDArray[Any]) -> Sweeps:
+    """The loops for these tables."""
+    k = successors.shape[-1]
+    return _compiled(k if k in COMPILED_FOR else 0, weights.size == 0)
+
+
+@functools.cache
+def _compiled(fixed, uniform):
+    """``fixed`` neighbours (0: as many as the tables have); constants of the closures, so that they are compiled in.
+
+    Indexes are read as unsigned: a signed one may be negative, which costs a comparison each.
+    """
+
+    @njit(nogil=True, inline="always")
+    def continuation(values, successors, weights, state, action):
+        """The mean value of the next states of a pair, times k where weights are uniform."""
+        total = values.dtype.type(0)
+        for m in range(fixed if fixed else successors.shape[2]):
+            value = values[np.uint32(successors[state, action, m])]
+            total += value if uniform else weights[state, action, m] * value
+        return total
+
+    @njit(nogil=True, inline="always")
+    def backup(values, successors, weights, reward, share, slip, state):
+        """(value, best action) of a state; of equal actions the first."""
+        best, chosen = values.dtype.type(-math.inf), 0
+        for action in range(reward.shape[1]):
+            q = reward[state, action] + share * continuation(values, successors, weights, state, action)
+            if q > best:
+                best, chosen = q, action
+        if slip > 0:
+            total, allowed = 0.0, 0
+            for action in range(reward.shape[1]):
+                if reward[state, action] > -math.inf:
+                    total += reward[state, action] + share * continuation(values, successors, weights, state, action)
+                    allowed += 1
+            best = values.dtype.type((1 - slip) * best + slip * total / allowed)
+        return best, chosen
+
+    @njit(cache=True, nogil=True)
+    def in_place(values, policy, successors, weights, reward, terminal, share, slip):
+        change = values.dtype.type(0)
+        for state in range(values.size - 1, -1, -1):
+            if terminal[state]:
+                continue
+            found, policy[state] = backup(values, successors, weights, reward, share, slip, state)
+            change = max(change, abs(found - values[state]))
+            values[state] = found
+        return change
+
+    @njit(cache=True, nogil=True, parallel=True)
+    def jacobi(values, found, policy, successors, weights, reward, terminal, share, slip):
+        change = values.dtype.type(0)
+        for state in prange(values.size):
+            if terminal[state]:
+                found[state] = 0
+                continue
+            own, chosen = backup(values, successors, weights, reward, share, slip, state)
+            policy[state] = chosen
+            found[state] = own
+            change = max(change, abs(own - values[state]))
+        return change
+
+    @njit(cache=True, nogil=True)
+    def evaluate(values, successors, weights, reward, terminal, share, sweeps, tol):
+        change = math.inf
+        done = 0
+        while done < sweeps and change > tol:
+            change = 0.0
+            for state in range(values.size - 1, -1, -1):
+                if terminal[state]:
+                    continue
+                total = values.dtype.type(0)
+                for m in range(fixed if fixed else successors.shape[1]):
+                    value = values[np.uint32(successors[state, m])]
+                    total += value if uniform else weights[state, m] * value
+                found = reward[state] + share * total
+                change = max(change, abs(found - values[state]))
+                values[state] = found
+            done += 1
+        return done, change
+
+    @njit(cache=True, nogil=True, parallel=True)
+    def pair_values(values, successors, weights, reward, terminal, share):
+        found = np.empty_like(reward)
+        for state in prange(reward.shape[0]):
+            for action in range(reward.shape[1]):
+                own = reward[state, action]
+                found[state, action] = own + share * continuation(values, successors, weights, state, action)
+                if terminal[state]:
+                    found[state, action] = 0
+        return found
+
+    return Sweeps(in_place, jacobi, evaluate, pair_values)
 
 
 @njit(cache=True, nogil=True)
@@ -95,33 +160,6 @@ def chosen_rows(policy, successors, weights, reward):
             for m in range(k):
                 own_weights[state, m] = weights[state, action, m]
     return own, own_weights, own_reward
-
-
-@njit(cache=True, nogil=True)
-def evaluate_in_place(values, successors, weights, reward, terminal, gamma, sweeps, tol):
-    """Sweeps of a fixed policy, whose rows :func:`chosen_rows` gives; (sweeps done, last change)."""
-    k = successors.shape[1]
-    share = values.dtype.type(1.0 / k)
-    change = math.inf
-    done = 0
-    while done < sweeps and change > tol:
-        change = 0.0
-        for state in range(values.size - 1, -1, -1):
-            if terminal[state]:
-                continue
-            total = values.dtype.type(0)
-            if weights.shape[0] == 0:
-                for m in range(k):
-                    total += values[successors[state, m]]
-                total *= share
-            else:
-                for m in range(k):
-                    total += weights[state, m] * values[successors[state, m]]
-            found = reward[state] + gamma * total
-            change = max(change, abs(found - values[state]))
-            values[state] = found
-        done += 1
-    return done, change
 
 
 @njit(cache=True, nogil=True)
@@ -168,22 +206,6 @@ def sweep_many_in_place(values, policy, successors, weights, reward, terminal, g
             change[b] = max(change[b], abs(found - values[state, b]))
             values[state, b] = found
             policy[state, b] = chosen[b]
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def pair_values(values, successors, weights, reward, terminal, gamma):
-    """Q of all pairs, (N, A); 0 in terminal states."""
-    found = np.empty_like(reward)
-    for state in prange(reward.shape[0]):
-        for action in range(reward.shape[1]):
-            own = reward[state, action]
-            if terminal[state]:
-                found[state, action] = 0
-            elif own == -math.inf:
-                found[state, action] = -math.inf
-            else:
-                found[state, action] = own + gamma * continuation(values, successors, weights, state, action)
-    return found
 
 
 @njit(cache=True, nogil=True, parallel=True)

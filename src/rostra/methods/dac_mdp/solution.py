@@ -114,10 +114,10 @@ class Solution:
     @cached_property
     def Q(self) -> Array:  # noqa: N802
         """Q of core states and candidates, (N, A); -inf where not allowed, 0 in end states."""
-        from .kernels import pair_values
+        from .kernels import share_of, sweeps_for
 
-        kind = self.problem.reward.dtype.type
-        found: Array = pair_values(self.values, *self.problem, kind(self.gamma))
+        tables = (self.problem.successors, self.problem.weights)
+        found: Array = sweeps_for(*tables).pair_values(self.values, *self.problem, share_of(self.gamma, *tables))
         return found
 
     @cached_property

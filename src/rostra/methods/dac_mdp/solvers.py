@@ -157,30 +157,28 @@ class _CompiledSweep:
     """One sweep over all actions, and what modified policy iteration does between two of them."""
 
     def __init__(self, problem: Problem, gamma: float, slip: float, method: str) -> None:
+        from .kernels import share_of, sweeps_for
+
         kind = problem.reward.dtype.type
         self.problem, self.method = problem, method
-        self.gamma, self.slip = kind(gamma), kind(slip)  # one type each: another would be compiled anew
+        self.sweeps = sweeps_for(problem.successors, problem.weights)
+        self.share, self.slip = share_of(gamma, problem.successors, problem.weights), kind(slip)
         self.spare = np.zeros(len(problem.terminal), kind) if method == "jacobi" else None
 
     def __call__(self, values: Array, policy: NDArray[np.int32]) -> tuple[Array, float]:
-        from . import kernels
-
+        question = (*self.problem, self.share, self.slip)
         if self.spare is None:
-            return values, self._run(kernels.sweep_in_place, values, policy)
-        change = self._run(kernels.sweep_jacobi, values, self.spare, policy)
+            return values, float(self.sweeps.in_place(values, policy, *question))
+        change = self.sweeps.jacobi(values, self.spare, policy, *question)
         found, self.spare = self.spare, values
-        return found, change
-
-    def _run(self, kernel: Any, *states: Any) -> float:
-        return float(kernel(*states, *self.problem, self.gamma, self.slip))
+        return found, float(change)
 
     def between(self, values: Array, policy: NDArray[np.int32], tol: float) -> Array:
-        from . import kernels
+        from .kernels import chosen_rows
 
         if self.method == "modified":
-            evaluate: Any = kernels.evaluate_in_place
-            rows = kernels.chosen_rows(policy, *self.problem[:3])
-            evaluate(values, *rows, self.problem.terminal, self.gamma, EVALUATIONS, tol / 10)
+            rows = chosen_rows(policy, *self.problem[:3])
+            self.sweeps.evaluate(values, *rows, self.problem.terminal, self.share, EVALUATIONS, tol / 10)
         return values
 
 
@@ -353,13 +351,14 @@ def solve_many(
 
 def policy_values(problem: Problem, policy: NDArray[np.int32], gamma: float, tol: float = 1e-4) -> Array:
     """Discounted sum of the problem's rewards along a fixed policy, (N,), to within gamma / (1 - gamma) tol."""
-    from . import kernels
+    from .kernels import chosen_rows, share_of, sweeps_for
 
     kind = problem.reward.dtype.type
     values = np.zeros(len(problem.terminal), kind)
-    evaluate: Any = kernels.evaluate_in_place
-    rows = kernels.chosen_rows(policy, *problem[:3])
+    rows = chosen_rows(policy, *problem[:3])
     scale = max(1.0, _largest_reward(problem.reward, problem.terminal) / (1 - gamma))
     smallest = SPACING * scale if kind is np.float32 else 0.0
-    evaluate(values, *rows, problem.terminal, kind(gamma), MAX_SWEEPS, max(tol, smallest))
+    evaluate = sweeps_for(problem.successors, problem.weights).evaluate
+    share = share_of(gamma, problem.successors, problem.weights)
+    evaluate(values, *rows, problem.terminal, share, MAX_SWEEPS, max(tol, smallest))
     return values
