@@ -7,6 +7,7 @@ Prints rows `name, ours, peer, unit, ratio, note`; a ratio above 1 means that ou
 - the authors' operator in torch, restated: a sweep gathers the values of all successors, multiplies them and the
   rewards less the penalties by the weights, sums, and takes the largest over the actions; a solve makes blocks of 250
   sweeps and looks at the change after each. Around it, their example: a KD tree of all pairs, k-means of all actions;
+  and the same with what ours takes by default, weights of inverse distances and pairs by the states they lead to;
 - the same look-ahead with scikit-learn's NearestNeighbors of each action;
 - quantecon and pymdptoolbox, which solve tabular MDPs from explicit matrices, in an environment of their own that the
   first run builds from `peers/dac_mdp.txt` (half a minute, not part of the time that --quick allows).
@@ -45,8 +46,8 @@ from rostra.engine.runtime import cores, peak_memory_mb
 from rostra.fields.rl.transitions import TransitionDataset
 from rostra.methods.dac_mdp import DACMDP, DACMDPContinuous, sweep
 from rostra.methods.dac_mdp.data import cartpole_log, continuous_cartpole_log
-from rostra.methods.dac_mdp.kernels import sweep_in_place, sweep_jacobi
-from rostra.methods.dac_mdp.objective import error_bound
+from rostra.methods.dac_mdp.kernels import share_of, sweeps_for
+from rostra.methods.dac_mdp.objective import INVERSE_DELTA, error_bound
 from rostra.methods.dac_mdp.pairs import Tables
 from rostra.methods.dac_mdp.solution import Solution
 from rostra.methods.dac_mdp.solvers import TOL, Problem, Solved, solve_many, solve_values
@@ -78,11 +79,14 @@ class Operator:
     penalties: Tensor
 
     @classmethod
-    def of(cls, tables: Tables, rewards: Array, cost: float, terminal: NDArray[np.bool_]) -> Self:
-        """With uniform weights; nothing is paid in end states, and nothing follows."""
+    def of(
+        cls, tables: Tables, rewards: Array, cost: float, terminal: NDArray[np.bool_], kind: str = "uniform"
+    ) -> Self:
+        """With weights of a kind, "uniform" or "inverse"; nothing is paid in end states, and nothing follows."""
         successors = torch.as_tensor(tables.successors.astype(np.int64))
         distances = torch.as_tensor(np.asarray(tables.distances, np.float32))
-        weights = torch.full_like(distances, 1 / successors.shape[2])
+        weights = torch.ones_like(distances) if kind == "uniform" else 1 / (distances + INVERSE_DELTA)
+        weights /= weights.sum(2, keepdim=True)
         found = cls(successors, weights, torch.as_tensor(rewards.astype(np.float32))[successors], cost * distances)
         for part in (found.successors, found.weights, found.rewards, found.penalties):
             part[torch.tensor(terminal)] = 0
@@ -216,6 +220,14 @@ def example_model() -> DACMDPContinuous:
     return DACMDPContinuous(k=K, cost=COST, weights="uniform", gamma=GAMMA, scale=None, sa_encoder="concat")
 
 
+def default_model() -> DACMDPContinuous:
+    """The same with what is our default: inverse weights, and standardised states that pairs lead to."""
+    return DACMDPContinuous(k=K, cost=COST, gamma=GAMMA)
+
+
+MODELS = (example_model, default_model)
+
+
 def built_example(n: int) -> tuple[DACMDPContinuous, Solution]:
     """The authors' example on n random transitions of the continuous cart-pole."""
     model = example_model().fit(continuous_cartpole_log(n, 0))
@@ -234,20 +246,21 @@ def one_sweep(
 ) -> list[Row]:
     """A sweep over all core states and actions, one thread."""
     start = solution.values
-    gamma, slip = np.float32(GAMMA), np.float32(0)
+    sweeps, slip = sweeps_for(problem.successors, problem.weights), np.float32(0)
+    share = share_of(GAMMA, problem.successors, problem.weights)
     found, place, policy = np.zeros_like(start), start.copy(), np.zeros(len(start), np.int32)
     operator = Operator.of(tables, solution.rewards, COST, problem.terminal)
     rewards = operator.averaged()  # of random successors they are not those of the model
     problem = problem._replace(reward=rewards.numpy())
     before = torch.as_tensor(start)
     with threads(1):
-        sweep_jacobi(start, found, policy, *problem, gamma, slip)
-        sweep_in_place(place, policy, *problem, gamma, slip)
+        sweeps.jacobi(start, found, policy, *problem, share, slip)
+        sweeps.in_place(place, policy, *problem, share, slip)
         difference = agree(f"a sweep, {kind}", found, operator.sweep(before)[0].numpy(), TOLERANCE)
         agree(f"a lean sweep, {kind}", found, operator.lean_sweep(rewards, before).numpy(), TOLERANCE)
         works = {
-            "not in place": repeated(lambda: sweep_jacobi(start, found, policy, *problem, gamma, slip), repeats),
-            "in place": repeated(lambda: sweep_in_place(place, policy, *problem, gamma, slip), repeats),
+            "not in place": repeated(lambda: sweeps.jacobi(start, found, policy, *problem, share, slip), repeats),
+            "in place": repeated(lambda: sweeps.in_place(place, policy, *problem, share, slip), repeats),
             "peer": repeated(lambda: operator.sweep(before), 1),
             "lean": repeated(lambda: operator.lean_sweep(rewards, before), 1),
         }
@@ -304,44 +317,59 @@ def plain_candidates(states: Array, actions: Array, after: Array) -> Array:
     return np.concatenate([actions[nearest], np.broadcast_to(centres, (len(after), *centres.shape))], axis=1)
 
 
-def plain_tables(states: Array, actions: Array, after: Array, candidates: Array) -> Tables:
-    """Neighbours among all logged pairs, side by side with their weights, by an exact KD tree."""
+def plain_states(log: TransitionDataset, model: DACMDPContinuous) -> tuple[Array, Array]:
+    """(states, states after them) of a log, as the model's setting scales them."""
+    scale = 1 if model.scale is None else log.observations.std(0, dtype=np.float64).astype(np.float32)
+    return log.observations / scale, log.next_observations / scale
+
+
+def plain_tables(log: TransitionDataset, model: DACMDPContinuous, candidates: Array) -> Tables:
+    """Neighbours among all logged pairs, by an exact KD tree, in the setting of a model, which need not be fitted.
+
+    Pairs are states and actions side by side with their weights; or, with "delta", the state that a pair leads to if it
+    moves as the logged pair does that is nearest to it side by side.
+    """
+    (states, after), actions, workers = plain_states(log, model), log.actions, torch.get_num_threads()
     n, count, size = candidates.shape
+    begun = np.repeat(after, count, axis=0)
     logged = np.concatenate([PAIR_WEIGHTS[0] * states, PAIR_WEIGHTS[1] * actions], axis=1)
-    asked = [PAIR_WEIGHTS[0] * np.repeat(after, count, axis=0), PAIR_WEIGHTS[1] * candidates.reshape(-1, size)]
-    tree = cKDTree(logged)
-    distances, found = tree.query(np.concatenate(asked, axis=1), K, workers=torch.get_num_threads())
+    asked = np.concatenate([PAIR_WEIGHTS[0] * begun, PAIR_WEIGHTS[1] * candidates.reshape(-1, size)], axis=1)
+    if model.sa_encoder == "delta":
+        moves = after - states
+        asked = begun + moves[cKDTree(logged).query(asked, workers=workers)[1]]
+        logged = states + moves
+    distances, found = cKDTree(logged).query(asked, K, workers=workers)
     shape = (n, count, K)
     return Tables(found.reshape(shape), distances.reshape(shape), np.full(count, K), candidates)
 
 
-def plain_example(log: TransitionDataset) -> tuple[Array, float]:
-    """The example's values, and the last change."""
-    states, actions, after = log.observations, log.actions, log.next_observations
-    tables = plain_tables(states, actions, after, plain_candidates(states, actions, after))
-    operator = Operator.of(tables, log.rewards, COST, log.terminals)
+def plain_example(log: TransitionDataset, model: DACMDPContinuous) -> tuple[Array, float]:
+    """The example's values in the setting of a model, and the last change."""
+    states, after = plain_states(log, model)
+    tables = plain_tables(log, model, plain_candidates(states, log.actions, after))
+    operator = Operator.of(tables, log.rewards, COST, log.terminals, model.weights)
     with threads(operator.quickest()):
         return operator.solve()[:2]
 
 
-def build_and_solve(n: int, rounds: int) -> Row:
-    """The authors' example, from the log to the values, all cores."""
-    built_example(500)  # which compiles
+def build_and_solve(n: int, rounds: int, make: Callable[[], DACMDPContinuous] = example_model) -> Row:
+    """The authors' example, from the log to the values, all cores; in their setting, or in another."""
+    make().fit(continuous_cartpole_log(500, 0))  # which compiles
     log = continuous_cartpole_log(n, 0)
     found: dict[str, Any] = {}
 
     def ours() -> None:
         start = time.process_time()
-        found["ours"] = example_model().fit(log)
+        found["ours"] = make().fit(log)
         found["cpu"] = time.process_time() - start
 
     def theirs() -> None:
-        found["peer"] = plain_example(log)
+        found["peer"] = plain_example(log, make())
 
     with threads(cores()):
         times = alternate({"ours": (ours, 1.0), "peer": (theirs, 1.0)}, rounds, time.perf_counter)
         model = found["ours"]
-        again = plain_tables(log.observations, log.actions, log.next_observations, model.tables_.actions)
+        again = plain_tables(log, model, model.tables_.actions)
     agree("distances to neighbours", model.tables_.distances, again.distances, TOLERANCE)
     alive = ~log.terminals
     gap = float(np.abs(model.solution_.values - found["peer"][0])[alive].mean())
@@ -349,11 +377,11 @@ def build_and_solve(n: int, rounds: int) -> Row:
     note = (
         f"continuous CartPole, {n:,} random transitions, {cores()} cores; ours in the last round: build "
         f"{model.build_seconds_:.2g} s, solve {model.solution_.seconds:.2g} s, {found['cpu']:.2g} CPU s; peer: its "
-        "sweeps on the number of cores on which they were quicker; uniform weights; from the same candidate actions "
-        "the same neighbours; k-means on a sample of the actions (peer: on all) moves values by "
-        f"{gap:.2g} in the mean, which is {mean:.3g}"
+        f"sweeps on the number of cores on which they were quicker; {model.weights} weights, pairs by "
+        f"'{model.sa_encoder}'; from the same candidate actions the same neighbours; k-means on a sample of the "
+        f"actions (peer: on all) moves values by {gap:.2g} in the mean, which is {mean:.3g}"
     )
-    name = f"build and solve, {size_of(model.solution_.problem)}"
+    name = f"build and solve, {size_of(model.solution_.problem)}, {model.weights} weights"
     return row(name, "wall s", note, times["ours"], times["peer"])
 
 
@@ -656,7 +684,7 @@ def main() -> None:
     with threads(cores()):
         model, solution = built_example(3_000 if quick else 25_000)
     rows.append(one_solve(solution, model.tables_, 1 if quick else 3))
-    rows.append(build_and_solve(3_000 if quick else 25_000, 1 if quick else 3))
+    rows += [build_and_solve(3_000 if quick else 25_000, 1 if quick else 3, make) for make in MODELS]
     rows.append(many_settings(5_000 if quick else 100_000, 1 if quick else 3))
     rows += large
     rows += [acting(n, 20_000, 3 if quick else 7) for n in ((10_000,) if quick else (10_000, 100_000))]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rostra.methods.dac_mdp import DACMDP, solvers
-from rostra.methods.dac_mdp.data import cartpole_log
-from rostra.methods.dac_mdp.kernels import sweep_jacobi
+from rostra.methods.dac_mdp.data import cartpole_log, continuous_cartpole_log
+from rostra.methods.dac_mdp.kernels import share_of, sweeps_for
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +35,22 @@ def test_the_restated_operator_is_the_librarys_sweep(benchmark_module, example):
     assert problem.terminal.any()
     for values in (solution.values, np.where(problem.terminal, 0, np.arange(len(solution.values), dtype=np.float32))):
         found, policy = np.zeros_like(values), np.zeros(len(values), np.int32)
-        sweep_jacobi(values, found, policy, *problem, np.float32(benchmark_module.GAMMA), np.float32(0))
+        share = share_of(benchmark_module.GAMMA, problem.successors, problem.weights)
+        sweeps_for(problem.successors, problem.weights).jacobi(values, found, policy, *problem, share, np.float32(0))
         theirs, _ = operator.sweep(torch.as_tensor(values))
         np.testing.assert_allclose(theirs, found, rtol=1e-5, atol=1e-5)
         lean = operator.lean_sweep(operator.averaged(), torch.as_tensor(values))
         np.testing.assert_allclose(lean, found, rtol=1e-5, atol=1e-5)
 
 
-def test_the_plain_example_finds_the_librarys_values(benchmark_module, example):
-    """Its k-means sees all of so small a log, as ours."""
-    model, solution = example
-    values, change = benchmark_module.plain_example(model.dataset_)
+@pytest.mark.parametrize("kind", [("uniform", "concat", None), ("inverse", "delta", "standard")])
+def test_the_plain_example_finds_the_librarys_values(benchmark_module, kind):
+    """In both settings. Its k-means sees all of so small a log, as ours."""
+    [make] = [make for make in benchmark_module.MODELS if (make().weights, make().sa_encoder, make().scale) == kind]
+    with benchmark_module.threads(1):
+        model = make().fit(continuous_cartpole_log(400, 0))
+        solution = model.solution_
+        values, change = benchmark_module.plain_example(model.dataset_, make())
     assert change <= solvers.TOL
     bound = benchmark_module.error_bound(change, benchmark_module.GAMMA)
     np.testing.assert_allclose(values, solution.values, atol=2 * (solution.error_bound + bound))
@@ -67,6 +72,7 @@ def test_rows_are_named_and_compared(benchmark_module, example):
     rows += benchmark_module.one_sweep(solution, *scattered, "random successors", 1e10, 2, 2)
     rows.append(benchmark_module.one_solve(solution, model.tables_, 1))
     rows += benchmark_module.several_problems(solution, 1, 3)
+    rows += [benchmark_module.build_and_solve(400, 1, make) for make in benchmark_module.MODELS]
     rows.append(benchmark_module.acting(500, 100, 1))
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:

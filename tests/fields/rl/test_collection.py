@@ -1,5 +1,7 @@
 """Collected logs: episodes one after the other, each with its own last observation."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 
 from rostra.engine.errors import InputError
 from rostra.fields.rl.collection import collect, epsilon_greedy, random_policy
+from rostra.fields.rl.environments import make_envs
+from rostra.fields.rl.evaluation import evaluate
 
 pytest.importorskip("gymnasium")
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
@@ -67,11 +71,41 @@ def test_cartpole_logs_end_where_the_pole_falls():
     assert data.states.dtype == np.float32
 
 
-def test_observations_that_are_numbers_have_one_axis():
-    data = collect(random_policy(Discrete(4)), "FrozenLake-v1", 50, seed=0)
-    assert data.observation_shape == (1,)
-    assert data.states.dtype == np.float64
+def test_observations_that_are_states_are_one_hot():
+    """FrozenLake's 4 x 4 fields: an episode begins in field 0, and a step leads to the same or to an adjacent one."""
+    data = collect(random_policy(Discrete(4)), "FrozenLake-v1", 400, seed=0)
+    assert data.observation_shape == (16,)
+    assert data.states.dtype == np.float32
     assert data.action_count == 4
+    assert (np.sort(data.states)[:, :-1] == 0).all()
+    assert (data.states.max(1) == 1).all()
+    fields = data.states.argmax(1)
+    assert (fields[data.initial_states()] == 0).all()
+    row, column = np.abs(np.stack(np.divmod(fields[data.successor], 4)) - np.divmod(fields[data.source], 4))
+    assert ((row + column) <= 1).all()
+    assert set(fields[data.successor[data.terminals]]) <= {5, 7, 11, 12, 15}  # holes, and the goal
+    assert data.terminals.sum() > 10
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_environments_made_for_an_id_are_closed(broken, monkeypatch):
+    """Also after an error; those of the caller are not."""
+    made = []
+
+    def watched(*arguments, **options):
+        envs = make_envs(*arguments, **options)
+        monkeypatch.setattr(envs, "close", lambda: made.append("closed"))
+        made.append("open")
+        return envs
+
+    monkeypatch.setattr("rostra.fields.rl.environments.make_envs", watched)
+    outcome = pytest.raises(InputError, match="action 2") if broken else contextlib.nullcontext()
+    chosen = 2 if broken else 0
+    with outcome:
+        collect(lambda observations, generator: np.full(len(observations), chosen), "CartPole-v1", 10, seed=0)
+    with outcome:
+        evaluate(lambda observations: np.full(len(observations), chosen), "CartPole-v1", 2, seed=0)
+    assert made == ["open", "closed"] * 2
 
 
 def test_continuous_actions_are_logged():

@@ -9,9 +9,11 @@ import pytest
 from rostra.engine.errors import InputError
 from rostra.fields.rl.environments import (
     actions_for,
+    check_envs,
     final_observations,
     make_envs,
     observations_of,
+    one_hot,
     open_envs,
     restart,
     seeds_for,
@@ -208,8 +210,9 @@ def test_a_missing_package_is_named(monkeypatch):
         make_envs("CartPole-v1", 0)
 
 
-def test_given_environments_are_checked():
+def test_given_environments_are_checked(monkeypatch):
     import gymnasium
+    from gymnasium.spaces import Discrete
     from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
     with (
@@ -218,8 +221,27 @@ def test_given_environments_are_checked():
     ):
         pass
     envs = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")], autoreset_mode=AutoresetMode.SAME_STEP)
+    with monkeypatch.context() as patch:
+        patch.setattr(envs, "single_observation_space", Discrete(10_001))
+        with pytest.raises(InputError, match=r"one of 10,001 states, and at most 10,000 .* wrap the environment"):
+            check_envs(envs)
+        patch.setattr(envs, "single_observation_space", Discrete(10_000))
+        check_envs(envs)
     with pytest.raises(InputError, match="gravity: options are for environments by id"), open_envs(envs, 1, gravity=1):
         pass
+
+
+def test_states_are_rows_with_a_one():
+    """Counted from the space's start; every two are equally far apart."""
+    from gymnasium.spaces import Discrete
+
+    rows = one_hot(Discrete(3, start=-1), [[1], [-1], [0]])
+    assert rows.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+    assert rows.dtype == np.float32
+    assert one_hot(Discrete(3), []).shape == (0, 3)
+    for state in (-2, 2):
+        with pytest.raises(InputError, match=f"observation {state} is no state of the environment, which has -1 to 1"):
+            one_hot(Discrete(3, start=-1), [0, state])
 
 
 def test_seeds_do_not_depend_on_their_number():

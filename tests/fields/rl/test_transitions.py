@@ -452,13 +452,13 @@ def test_minari_keeps_very_long_episodes(minari):
         TransitionDataset.from_minari(minari.load_dataset("short-v0"))
 
 
-def test_minari_observations_that_are_numbers(minari):
-    """Discrete observations become one number each."""
+def test_minari_observations_that_are_states(minari):
+    """Discrete observations become one-hot rows, counted from the space's start, and are written as such."""
     from gymnasium.spaces import Discrete
     from minari.data_collector import EpisodeBuffer
 
     buffer = EpisodeBuffer(
-        observations=np.array([0, 1, 2]),
+        observations=np.array([2, 3, 6]),
         actions=np.array([1, 0]),
         rewards=np.array([0.0, 1.0]),
         terminations=np.array([False, False]),
@@ -467,12 +467,26 @@ def test_minari_observations_that_are_numbers(minari):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # no author is named
         dataset = minari.create_dataset_from_buffers(
-            "numbers-v0", [buffer], observation_space=Discrete(5), action_space=Discrete(3), data_format="arrow"
+            "states-v0", [buffer], observation_space=Discrete(5, start=2), action_space=Discrete(3), data_format="arrow"
         )
     data = TransitionDataset.from_minari(dataset)
-    assert data.states.tolist() == [[0.0], [1.0], [2.0]]
+    assert data.states.tolist() == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 1]]
+    assert data.states.dtype == np.float32
     assert data.action_count == 3
     assert data.timeouts.tolist() == [False, True]
+    data.to_minari("rows-v0")
+    assert_same(read_log("minari:rows-v0"), data)
+
+
+def test_a_log_of_an_environment_with_states_is_written_with_its_id(minari):
+    """Its own space is Discrete; the data set's is what the log holds."""
+    from gymnasium.spaces import Discrete
+
+    from rostra.fields.rl.collection import collect, random_policy
+
+    data = collect(random_policy(Discrete(4)), "FrozenLake-v1", 40, seed=0)
+    data.to_minari("lake-v0", env="FrozenLake-v1")
+    assert_same(read_log("minari:lake-v0"), data)
 
 
 @pytest.mark.parametrize("of", ["observations", "actions"])
@@ -486,6 +500,10 @@ def test_minari_spaces_that_are_no_array_are_refused(minari, of):
 
     with pytest.raises(InputError, match=f"'mixed-v0' has {of} "):
         TransitionDataset.from_minari(Stub())
+    if of == "observations":
+        Stub.observation_space = Discrete(10_001)
+        with pytest.raises(InputError, match=r"'mixed-v0' has observations of 10,001 states.*describe a state"):
+            TransitionDataset.from_minari(Stub())
 
 
 def test_an_absent_minari_data_set_is_not_downloaded(minari):

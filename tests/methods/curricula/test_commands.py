@@ -147,7 +147,7 @@ def test_what_a_table_cannot_give_is_told_before_any_work(checked, table, argume
     [
         (["score", "nowhere"], "'nowhere'"),
         (["agree", "one.csv"], "agree needs two files of scores or more"),
-        (["study", "digits", "--a", "much"], "--a must be numbers such as 0.2,0.4; got 'much'"),
+        (["study", "digits", "--a", "much"], "--a must be numbers, such as 0.2,0.4; got 'much'"),
         (["study", "digits", "--order", "anti"], "orders must be of curriculum, anti-curriculum, random"),
         (["study", "digits", "--network", "transformer"], "there is no network 'transformer'"),
     ],

@@ -60,6 +60,11 @@ def test_from_playing_to_a_policy_and_another_question(rostra, tmp_path):
     assert found["changed_actions"] > 0.2
     again = json.loads(rostra("dac-mdp", "evaluate", "forbidden", "--env", "CartPole-v1", *FAST, "--json").stdout)
     assert again["mean_return"] == found["after"]["episodes"]["mean_return"]
+    kept = json.loads(rostra("dac-mdp", "resolve", "forbidden", "--cost", "2", "--json").stdout)
+    assert kept["after"]["forbidden"] == [1]  # what was asked before stays
+    assert kept["after"]["gamma"] == 0.9
+    freed = json.loads(rostra("dac-mdp", "resolve", "forbidden", "--anew", "--json").stdout)
+    assert freed["after"]["forbidden"] == []
 
 
 def test_resolve_prints_what_changed(rostra, model):
@@ -68,6 +73,34 @@ def test_resolve_prints_what_changed(rostra, model):
     assert "another action in" in done.stdout
     for line in ("discount", "slip", "mean value", "planned action 1"):
         assert line in done.stdout
+
+
+def test_penalties_and_ends_stay_with_an_answer(rostra, model):
+    done = rostra(
+        "dac-mdp", "resolve", model, "--penalty", "action==1:-1", "--end", "obs[0]>1", "--out", "asked", "--json"
+    )
+    asked = json.loads(done.stdout)["after"]
+    again = json.loads(rostra("dac-mdp", "resolve", "asked", "--json").stdout)
+    assert again["before"]["mean_value"] == asked["mean_value"]
+    assert again["after"]["mean_value"] == pytest.approx(asked["mean_value"], abs=0.2)
+    twice = json.loads(rostra("dac-mdp", "resolve", "asked", "--penalty", "action==1:-1", "--json").stdout)
+    assert twice["after"]["mean_value"] < asked["mean_value"] - 1
+
+
+def test_a_plan_in_which_all_states_end(rostra, model):
+    done = rostra("dac-mdp", "resolve", model, "--end", "obs[0]>-100")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(rostra("dac-mdp", "resolve", model, "--end", "obs[0]>-100", "--json").stdout)
+    assert found["after"]["mean_value"] == 0
+
+
+def test_states_with_numbers_alone(rostra):
+    """FrozenLake's states are names, not places: neighbouring numbers are not near each other."""
+    assert rostra("dac-mdp", "collect", "FrozenLake-v1", "--steps", "500", "--out", "log.npz").returncode == 0
+    done = rostra("dac-mdp", "fit", "log.npz", "--out", "model", "--scale", "none", "--k", "1", "--json")
+    found = json.loads(done.stdout)
+    assert found["observation_shape"] == [16]
+    assert rostra("dac-mdp", "evaluate", "model", "--env", "FrozenLake-v1", *FAST).returncode == 0
 
 
 def test_equal_seeds_print_equal_numbers(rostra, model):
@@ -138,7 +171,9 @@ def test_continuous_actions(rostra, tmp_path):
     done = rostra("dac-mdp", "evaluate", "model", "--env", "rostra/ContinuousCartPole-v0", *FAST, "--json")
     assert json.loads(done.stdout)["mean_return"] > 30  # random actions last for 16 steps
     done = rostra("dac-mdp", "sweep", "log.npz", "--k", "1", "--cost", "1")
-    assert_refused(done, "needs --env")
+    assert_refused(done, "takes discrete actions")
+    assert_refused(rostra("dac-mdp", "evaluate", "model"), "takes discrete actions")
+    assert_refused(rostra("dac-mdp", "resolve", "model", "--forbid", "3"), "cannot be forbidden")
 
 
 def test_features_of_a_network_are_saved_with_the_model(rostra, log_file):
@@ -178,7 +213,9 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(rostra, tmp_path):
     ("options", "message"),
     [
         (("--forbid", "2"), "cannot forbid action 2; there are 0 to 1"),
-        (("--forbid", "left"), "--forbid takes numbers"),
+        (("--forbid", "left"), "--forbid"),
+        (("--forbid", "1.5"), "--forbid"),
+        (("--penalty", "action==1:-1e39"), "too large for float32"),
         (("--forbid", "0,1"), "no action is allowed after transition"),
         (("--penalty", "action=1:-1"), "cannot read the condition 'action=1'"),
         (("--penalty", "action==1"), "cannot read the penalty"),
@@ -205,13 +242,21 @@ def test_questions_out_of_range(rostra, model, options, message):
     [
         (("collect", "NoSuchEnv-v0", "--out", "log.npz"), "no environment 'NoSuchEnv-v0'"),
         (("collect", "CartPole-v1", "--out", "log.txt"), "--out must be FILE.npz or minari:ID"),
-        (("collect", "CartPole-v1", "--out", "log.npz", "--epsilon", "2"), "--epsilon must be in 0 to 1"),
+        (("collect", "CartPole-v1", "--out", "log.npz", "--policy", "balance", "--epsilon", "2"), "--epsilon"),
+        (("collect", "CartPole-v1", "--out", "log.npz", "--epsilon", "0.5"), "--policy random is random already"),
+        (
+            ("collect", "rostra/ContinuousCartPole-v0", "--out", "log.npz", "--policy", "balance"),
+            "controller of CartPole",
+        ),
+        (("collect", "CartPole-v1", "--out", "minari:bad"), "is no name of a Minari data set"),
         (("collect", "MountainCar-v0", "--out", "log.npz", "--policy", "balance"), "controller of CartPole"),
         (("fit", "nowhere.npz", "--out", "model"), "nowhere.npz"),
         (("evaluate", "nowhere"), "does not exist"),
-        (("sweep", "LOG", "--k", ""), "--k needs at least one number"),
-        (("sweep", "LOG", "--k", "1.5"), "k must be whole numbers"),
-        (("sweep", "LOG", "--cost", "a"), "--cost takes numbers"),
+        (("sweep", "LOG", "--k", ""), "--k"),
+        (("sweep", "LOG", "--k", "1.5"), "--k"),
+        (("sweep", "LOG", "--k", "nan"), "--k"),
+        (("sweep", "LOG", "--cost", "a"), "--cost"),
+        (("sweep", "LOG", "--gamma", "0.9,0.99"), "give one gamma"),
         (("sweep", "LOG", "--gamma", "0.9,0.99", "--plot", "heat.png"), "give one --gamma"),
     ],
 )

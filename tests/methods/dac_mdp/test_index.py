@@ -49,6 +49,18 @@ def test_equal_points_are_given_by_their_rows(seed, n, k, kind):
     assert np.array_equal(rows, expected)
 
 
+@pytest.mark.parametrize("kind", ["kdtree", "faiss"])
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_equal_distances_on_a_grid_go_to_the_lower_row(kind, k):
+    """Where more points are equally near than are asked for."""
+    points = np.stack(np.meshgrid(np.arange(5), np.arange(5)), -1).reshape(-1, 2).astype(np.float32)
+    points = np.random.default_rng(0).permutation(points)
+    rows, distances = NeighbourIndex(points, kind).search(points, k)
+    expected, lengths = brute_force(points, points, k)
+    assert np.allclose(distances, lengths)
+    assert np.array_equal(rows, expected)
+
+
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
 def test_approximate_indexes_measure_their_recall(kind):
     generator = np.random.default_rng(1)

@@ -194,6 +194,19 @@ def test_what_cannot_be_solved_says_so():
         solve_sharded(problem, GAMMA)
 
 
+def test_rounding_is_part_of_the_bound():
+    """Where nothing changes any more, single precision is what is left."""
+    for seed in range(20):
+        problem = random_problem(seed, kind=np.float32, weighted=True)
+        exact = exact_values(
+            Problem(*(part.astype(np.float64) if part.dtype.kind == "f" else part for part in problem)), 0.99
+        )
+        found = solve_values(problem, 0.99, tol=1e-5 * np.abs(exact).max())
+        rounding = found.error_bound - 0.99 / 0.01 * found.change
+        assert 0 < rounding < 1e-3 * np.abs(exact).max()
+        assert np.abs(found.values - exact).max() <= found.error_bound
+
+
 def test_large_values_stop_where_single_precision_does():
     problem = random_problem(0, kind=np.float32)
     large = problem._replace(reward=problem.reward * np.float32(1e6))

@@ -6,7 +6,7 @@ import pytest
 from rostra.engine.errors import InputError
 from rostra.fields.rl.transitions import TransitionDataset
 from rostra.methods.dac_mdp import DACMDP, sweep
-from rostra.methods.dac_mdp.data import cartpole_log
+from rostra.methods.dac_mdp.data import cartpole_log, continuous_cartpole_log
 from rostra.methods.dac_mdp.sweeps import cost_unit
 
 
@@ -47,6 +47,8 @@ def test_the_log_judges_where_there_is_no_environment(log):
     assert found.best.cost == found.table["cost"][found.table["mean"].idxmax()]
     with pytest.raises(InputError, match="give one gamma"):
         sweep(log, {"gamma": [0.5, 0.9]}, "fqe")
+    with pytest.raises(InputError, match="takes discrete actions"):
+        sweep(continuous_cartpole_log(50, 0), {"k": [1]}, "fqe")
 
 
 def test_relative_costs_are_the_same_in_any_unit(log):
@@ -59,6 +61,8 @@ def test_relative_costs_are_the_same_in_any_unit(log):
     assert np.allclose(other["mean_value"], 100 * plain["mean_value"], rtol=0.02)
     model = DACMDP(k=5).build(log)
     assert plain["cost"][2] == pytest.approx(cost_unit(model))
+    nearest = model.tables_.distances[~log.terminals][:, :, 0]
+    assert cost_unit(model) == pytest.approx(1 / np.median(nearest[nearest > 0]))
 
 
 def test_a_model_that_is_built_is_used_again(log):
@@ -75,6 +79,7 @@ def test_a_model_that_is_built_is_used_again(log):
         ({"k": []}, "no value for 'k'"),
         ({"k": [0]}, "k must be whole numbers of 1 or more, got 0"),
         ({"k": [2.5]}, "k must be whole numbers"),
+        ({"k": [float("nan")]}, "k must be whole numbers"),
         ({"cost": [1], "relative_cost": [1]}, "cost or relative_cost, not both"),
         ({"cost": [-1.0]}, "cost must be 0 or more"),
         ({"gamma": [1.0]}, "gamma must be"),

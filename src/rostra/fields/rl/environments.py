@@ -10,6 +10,7 @@ __all__ = [
     "final_observations",
     "make_envs",
     "observations_of",
+    "one_hot",
     "open_envs",
     "restart",
     "seeds_for",
@@ -28,9 +29,12 @@ from rostra.engine.errors import InputError
 
 if TYPE_CHECKING:
     from gymnasium import Env
+    from gymnasium.spaces import Discrete
     from gymnasium.vector import VectorEnv
 
 EXTRA = "pip install 'rostra[rl]'"
+MOST_STATES = 10_000
+"""Of a Discrete space: a one-hot row has as many numbers, so that a log of more would not fit in memory."""
 
 
 def make_envs(env_id: str, num_envs: int, **options: Any) -> "VectorEnv[Any, Any, Any]":
@@ -47,6 +51,9 @@ def make_envs(env_id: str, num_envs: int, **options: Any) -> "VectorEnv[Any, Any
     - any other id that Gymnasium knows, many in one array where the environment can do that in this mode; options go
       to the environment, ``max_episode_steps`` among them.
 
+    Observations of a Discrete space are numbers here; policies and logs get them as :func:`observations_of` gives
+    them, one-hot.
+
     Args:
         env_id: the environment's id.
         num_envs: number of sub-environments, at least 1.
@@ -54,7 +61,8 @@ def make_envs(env_id: str, num_envs: int, **options: Any) -> "VectorEnv[Any, Any
 
     Raises:
         InputError: if the id is unknown, a package is missing, an option is refused, or the spaces cannot be used:
-            observations must be Box or Discrete, actions Discrete (from 0) or a Box of one axis.
+            observations must be Box or Discrete of at most 10,000 states, actions Discrete (from 0) or a Box of one
+            axis.
     """
     if num_envs < 1:
         raise InputError(f"num_envs must be at least 1, got {num_envs}")
@@ -113,6 +121,11 @@ def check_envs(envs: "VectorEnv[Any, Any, Any]") -> None:
         raise InputError(
             f"observations of space {type(space).__name__} cannot be used; they must be Box or Discrete: "
             "wrap the environment, for example in gymnasium.wrappers.FlattenObservation"
+        )
+    if isinstance(space, Discrete) and space.n > MOST_STATES:
+        raise InputError(
+            f"observations are one of {space.n:,} states, and at most {MOST_STATES:,} are made one-hot: wrap the "
+            "environment, for example in gymnasium.wrappers.TransformObservation, to describe a state by a few numbers"
         )
     if isinstance(actions, Discrete):
         if actions.start != 0:
@@ -178,13 +191,44 @@ def restart(envs: "VectorEnv[Any, Any, Any]", rows: NDArray[np.int64], seeds: li
 
 
 def observations_of(envs: "VectorEnv[Any, Any, Any]", observations: ArrayLike) -> NDArray[Any]:
-    """A batch as policies and logs see it: numbers of a Discrete space have shape (num_envs, 1), float64."""
+    """A batch as policies and logs see it, shape (count, *observation_shape); Discrete ones by :func:`one_hot`.
+
+    Raises:
+        InputError: if an observation is no state of its Discrete space.
+    """
     from gymnasium.spaces import Discrete
 
+    space = envs.single_observation_space
+    if isinstance(space, Discrete):
+        return one_hot(space, observations)
     batch = np.asarray(observations)
-    if isinstance(envs.single_observation_space, Discrete):
-        return batch.reshape(-1, 1).astype(np.float64)
-    return batch.reshape(len(batch), *(envs.single_observation_space.shape or (1,)))
+    return batch.reshape(len(batch), *(space.shape or (1,)))
+
+
+def one_hot(space: "Discrete", states: ArrayLike) -> NDArray[np.float32]:
+    """A row of zeros with a 1 for each state: any two states are equally far apart, as their numbers are not.
+
+    Args:
+        space: of n states, counted from ``space.start``.
+        states: their numbers, count of them in any shape.
+
+    Returns:
+        Shape (count, n).
+
+    Raises:
+        InputError: if a number is no state of the space.
+    """
+    numbers = np.asarray(states).ravel()
+    places = numbers.astype(np.int64) - int(space.start)
+    wrong = np.flatnonzero((places < 0) | (places >= space.n))
+    if wrong.size:
+        raise InputError(
+            f"observation {numbers[wrong[0]]} is no state of the environment, which has {space.start} to "
+            f"{space.start + space.n - 1}"
+        )
+    rows = np.zeros((len(places), int(space.n)), np.float32)
+    rows[np.arange(len(places)), places] = 1
+    return rows
 
 
 def final_observations(

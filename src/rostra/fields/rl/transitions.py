@@ -5,7 +5,7 @@ that it was cut in has a future, which the log does not show. The two are never 
 last state of one episode is never taken for the predecessor of the first state of the next.
 """
 
-__all__ = ["TransitionDataset", "read_log"]
+__all__ = ["TransitionDataset", "check_minari_id", "read_log"]
 
 import hashlib
 import itertools
@@ -22,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rostra.engine.errors import InputError
 from rostra.engine.files import writable, write_atomically
+
+from .environments import MOST_STATES, one_hot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -324,12 +326,13 @@ class TransitionDataset:
     def from_minari(cls, dataset: "MinariDataset") -> Self:
         """A log from a Minari data set.
 
-        Observations of a Discrete space become one float64 number each, shape (1,). An episode that Minari
-        marks as neither terminated nor truncated at its last step counts as cut.
+        Observations of a Discrete space of n states become one-hot float32 rows, shape (n,), as :func:`collect`
+        logs them. An episode that Minari marks as neither terminated nor truncated at its last step counts as cut.
 
         Raises:
-            InputError: if observations are neither Box nor Discrete, actions neither Discrete (from 0) nor a
-                Box of one axis; if the data set is empty, or a number is not finite.
+            InputError: if observations are neither Box nor Discrete of at most 10,000 states, actions neither
+                Discrete (from 0) nor a Box of one axis; if the data set is empty, a number is not finite, or an
+                observation no state of its space.
         """
         from gymnasium.spaces import Box, Discrete
 
@@ -339,6 +342,11 @@ class TransitionDataset:
             raise InputError(
                 f"{name} has observations of space {type(space).__name__}; Box and Discrete can be read: "
                 "choose the array that matters, and use TransitionDataset.from_arrays"
+            )
+        if isinstance(space, Discrete) and space.n > MOST_STATES:
+            raise InputError(
+                f"{name} has observations of {space.n:,} states, and at most {MOST_STATES:,} are made one-hot: "
+                "describe a state by a few numbers, and use TransitionDataset.from_arrays"
             )
         if isinstance(actions, Discrete):
             action_count = int(actions.n)
@@ -358,8 +366,9 @@ class TransitionDataset:
             if len(states) != length + 1:
                 raise InputError(f"episode {episode.id} of {name} has {len(states)} observations for {length} steps")
             if isinstance(space, Discrete):
-                states = states.reshape(-1, 1).astype(np.float64)
-            states = states.reshape(len(states), *(space.shape or (1,)))
+                states = one_hot(space, states)
+            else:
+                states = states.reshape(len(states), *(space.shape or (1,)))
             _check_finite(f"observations of episode {episode.id}", states)
             lengths.append(length)
             columns["states"].append(states)
@@ -389,7 +398,7 @@ class TransitionDataset:
         )
 
     def to_minari(self, dataset_id: str, env: str | None = None) -> "MinariDataset":
-        """Write the log as a local Minari data set, without loss.
+        """Write the log as a local Minari data set, without loss: observations are a Box, also one-hot ones.
 
         Args:
             dataset_id: such as "mine/cartpole-v0"; must not exist.
@@ -581,6 +590,24 @@ class TransitionDataset:
 
 _ARRAYS = tuple(field.name for field in fields(TransitionDataset) if field.name != "action_count")
 _FLAG_COLUMNS = ("terminal", "timeout")
+
+
+def check_minari_id(dataset_id: str) -> None:
+    """Check, before any work, that a Minari data set of this name can be made on this machine.
+
+    Raises:
+        InputError: if the name is of another form, or taken.
+    """
+    minari = _minari()
+    from minari.dataset.minari_dataset import parse_dataset_id
+
+    try:
+        parse_dataset_id(dataset_id)
+        taken = dataset_id in minari.list_local_datasets()
+    except (ValueError, TypeError):
+        raise InputError(f"'{dataset_id}' is no name of a Minari data set; give one such as mine/log-v0") from None
+    if taken:
+        raise InputError(f"the Minari data set '{dataset_id}' is there already; give a new name, or delete it")
 
 
 def read_log(text: str | Path) -> TransitionDataset:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, prepare
+from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, number_list, prepare
 from rostra.engine.errors import InputError, JobError
 
 if TYPE_CHECKING:
@@ -263,7 +263,8 @@ def study(
     settings["training"] = training
     chosen: dict[str, Any] = {"seeds": seeds, "network": network, "noise": noise}
     chosen |= {"orders": order and tuple(list_option(order)), "families": family and tuple(list_option(family))}
-    chosen |= {"a": a and _numbers(a, "--a"), "b": b and _numbers(b, "--b")}
+    for name, text in (("a", a), ("b", b)):
+        chosen[name] = None if text is None else tuple(number_list(f"--{name}", text, example="0.2,0.4"))
     settings |= {name: value for name, value in chosen.items() if value is not None}
     if scores is not None:
         settings["scorer"] = "given"
@@ -370,10 +371,3 @@ def _settings(path: Path | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"'{path}' must hold settings by name")
     return found
-
-
-def _numbers(text: str, option: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in list_option(text))
-    except ValueError:
-        raise InputError(f"{option} must be numbers such as 0.2,0.4; got '{text}'") from None

@@ -2,9 +2,11 @@
 
 __all__ = ["DACMDP", "DACMDPContinuous"]
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -38,6 +40,8 @@ from .solution import Allowed, Mask, Solution
 from .solvers import MAX_SWEEPS, Problem, solve_values
 
 KIND = "dac-mdp"
+MAPPED = ("successors", "distances")
+"""Tables that a memory map keeps; a saved model names its folder."""
 ENCODE_ROWS = 4096
 """Observations that an encoder gets at a time."""
 FAR_QUANTILE = 0.99
@@ -66,7 +70,8 @@ class DACMDP:
         index: "auto", "exact", "kdtree", "faiss", "hnsw" or "ivf": see :class:`.NeighbourIndex`.
         dtype: "float32", or "float64" for tight tolerances.
         device: of encoders that are torch modules, and of the backend "torch".
-        memory_map: a folder where the tables of neighbours are kept instead of in memory.
+        memory_map: a folder where the tables of neighbours are kept instead of in memory. Each build makes a folder of
+            its own in it, which stays until its user deletes it; a saved model refers to it.
 
     Attributes (after ``fit`` or ``build``):
         dataset_: the log.
@@ -130,6 +135,8 @@ class DACMDP:
         start = time.perf_counter()
         self._check_log(dataset)
         if self.memory_map is not None:
+            if self.memory_map.exists() and not self.memory_map.is_dir():
+                raise InputError(f"memory_map '{self.memory_map}' is a file; give a folder")
             self.memory_map.mkdir(parents=True, exist_ok=True)
         self.dataset_ = dataset
         probe = self._encode(dataset.states[:1])
@@ -140,6 +147,7 @@ class DACMDP:
             np.dtype(self.dtype).itemsize,
             weighted=self.weights != "uniform",
             dimension=probe.shape[1],
+            action_size=0 if dataset.is_discrete else dataset.actions.shape[1],
         )
         check_memory(needed, self.memory_map)
         raw = self._encode_all(dataset.states, probe.shape[1])
@@ -228,6 +236,8 @@ class DACMDP:
         Raises:
             InputError: for a question out of range, or a core state where no action is allowed.
         """
+        if not hasattr(self, "tables_"):
+            raise InputError("the model is not built yet; call fit(log) or build(log) first")
         start = time.perf_counter()
         gamma, cost = self.gamma if gamma is None else gamma, self.cost if cost is None else cost
         _check_question(gamma, cost, slip)
@@ -235,12 +245,7 @@ class DACMDP:
         ended = self._ended(terminal)
         allowed = self._allowed(mask, forbid)
         weights = self._core_weights(cost)
-        means = self._mean_rewards(rewards, cost, weights)
-        means[:, self.tables_.counts == 0] = -np.inf
-        n, candidates = means.shape
-        at_core = allowed.at_core(lambda rows: self.dataset_.states[self.dataset_.successor[rows]], n, candidates)
-        if at_core is not None:
-            means[~at_core] = -np.inf
+        means = self._allowed_rewards(rewards, cost, weights, allowed)
         stuck = ~ended & ~np.isfinite(means).any(1)
         if stuck.any():
             raise InputError(
@@ -256,8 +261,10 @@ class DACMDP:
         else:
             with progress_bar("solve", 0) as shown:
                 solved = solve_values(problem, gamma, **options, advance=shown)
+        own = copy.copy(self)  # which stays as it is when this model is built anew
+        own.__dict__.pop("solution_", None)
         return Solution(
-            self,
+            own,
             problem,
             solved.values,
             solved.policy,
@@ -273,15 +280,20 @@ class DACMDP:
 
     def act(self, observations: ArrayLike, **options: Any) -> Any:
         """Actions by ``solution_``; see :meth:`.Solution.act`."""
-        return self.solution_.act(observations, **options)
+        return self._solved().act(observations, **options)
 
     def q_values(self, observations: ArrayLike, **options: Any) -> Array:
         """Q by ``solution_``; see :meth:`.Solution.q_values`."""
-        return self.solution_.q_values(observations, **options)
+        return self._solved().q_values(observations, **options)
 
     def explain(self, observation: ArrayLike, **options: Any) -> Any:
         """Where a Q of ``solution_`` comes from; see :meth:`.Solution.explain`."""
-        return self.solution_.explain(observation, **options)
+        return self._solved().explain(observation, **options)
+
+    def _solved(self) -> Solution:
+        if not hasattr(self, "solution_"):
+            raise InputError("the model is not solved yet; call fit(log) first")
+        return self.solution_
 
     def coverage(self) -> dict[str, Any]:
         """How far the plan's pairs are from the data.
@@ -292,10 +304,12 @@ class DACMDP:
             ``recall``: share of the true neighbours that the index finds.
         """
         within = distances_within(self._pairs)
-        threshold = float(np.nanquantile(within, FAR_QUANTILE)) if np.isfinite(within).any() else float("nan")
+        # a log in which no pair has another of its action says nothing: everything else is far from it
+        threshold = float(np.nanquantile(within, FAR_QUANTILE)) if np.isfinite(within).any() else 0.0
         there = self.tables_.counts > 0
         alive = ~self.dataset_.terminals
-        far = (self.tables_.distances[alive][:, :, 0] > threshold).mean(0) if alive.any() else np.zeros(len(there))
+        nearest = self.tables_.distances[:, :, 0][alive]
+        far = (nearest > threshold).mean(0) if alive.any() else np.zeros(len(there))
         far = np.where(there, far, 1.0)
         return {
             "threshold": threshold,
@@ -309,7 +323,7 @@ class DACMDP:
     def _rewards(self, bonus: Bonus | ArrayLike | None) -> Array:
         data = self.dataset_
         if bonus is None:
-            return data.rewards.astype(self.dtype)
+            return data.rewards
         found = np.asarray(
             bonus(data.observations, data.actions, data.next_observations) if callable(bonus) else bonus, float
         )
@@ -317,7 +331,7 @@ class DACMDP:
             raise InputError(f"reward must have one number a transition, shape ({len(data)},); got {found.shape}")
         if not np.isfinite(found).all():
             raise InputError(f"reward is not finite at transition {int((~np.isfinite(found)).argmax())}")
-        return (data.rewards + found).astype(self.dtype)
+        return data.rewards + found
 
     def _ended(self, terminal: Callable[[NDArray[Any]], ArrayLike] | ArrayLike | None) -> NDArray[np.bool_]:
         data = self.dataset_
@@ -331,10 +345,12 @@ class DACMDP:
     def _allowed(self, mask: Mask | ArrayLike | None, forbid: Sequence[int]) -> Allowed:
         n, count, _ = self.tables_.successors.shape
         actions = np.ones(count, bool)
+        if len(forbid) and self.dataset_.action_count is None:
+            raise InputError("actions without numbers cannot be forbidden by one; give a mask of states' candidates")
         for action in forbid:
-            if not 0 <= action < count:
+            if action != int(action) or not 0 <= action < count:
                 raise InputError(f"cannot forbid action {action}; there are 0 to {count - 1}")
-            actions[action] = False
+            actions[int(action)] = False
         if mask is None or callable(mask):
             return Allowed(actions if len(forbid) else None, None, mask)
         found = np.asarray(mask)
@@ -361,13 +377,24 @@ class DACMDP:
     def _weights_of(self, distances: Array, used: NDArray[np.bool_] | None, cost: float) -> Array:
         return objective.neighbour_weights(distances, self.weights, cost=cost, used=used)
 
+    def _allowed_rewards(self, rewards: Array, cost: float, weights: Array, allowed: Allowed) -> Array:
+        """(N, A), penalised; -inf where an action is not allowed or was never logged."""
+        means = self._mean_rewards(rewards, cost, weights)
+        if not np.isfinite(means).all():
+            raise InputError(f"rewards, or cost times distance, are too large for {self.dtype}; take smaller units")
+        means[:, self.tables_.counts == 0] = -np.inf
+        data = self.dataset_
+        at_core = allowed.at_core(lambda rows: data.states[data.successor[rows]], *means.shape)
+        if at_core is not None:
+            means[~at_core] = -np.inf
+        return means
+
     def _mean_rewards(self, rewards: Array, cost: float, weights: Array) -> Array:
         """(N, A), penalised."""
         from .kernels import mean_rewards
 
         found = np.empty(self.tables_.successors.shape[:2], self.dtype)
-        kind = np.dtype(self.dtype).type
-        mean_rewards(rewards, self.tables_.successors, self.tables_.distances, weights, kind(cost), found)
+        mean_rewards(rewards, self.tables_.successors, self.tables_.distances, weights, float(cost), found)
         return found
 
     # ------------------------------------------------- observations
@@ -386,6 +413,10 @@ class DACMDP:
             bad = ~np.isfinite(batch.reshape(len(batch), -1)).all(1)
             raise InputError(f"observation {int(bad.argmax())} is not finite")
         return batch, single
+
+    def features_of(self, observations: NDArray[Any]) -> Array:
+        """Scaled features (n, d) of a batch of observations (n, *shape)."""
+        return self._features_of(self._batch(observations)[0])
 
     def _features_of(self, batch: NDArray[Any]) -> Array:
         return self._encode_all(batch, len(self.scale_)) / self.scale_
@@ -406,11 +437,15 @@ class DACMDP:
 
     def _encode(self, observations: NDArray[Any]) -> Array:
         if self.encoder is None:
-            return observations.reshape(len(observations), -1).astype(self.dtype)
+            return observations.reshape(len(observations), prod(observations.shape[1:])).astype(self.dtype)
         if isinstance(self.encoder, torch.nn.Module):
             module = self.encoder.to(self.device).eval()
+            batch = torch.as_tensor(np.array(observations), device=self.device)
+            parameter = next(module.parameters(), None)
+            if parameter is not None and batch.is_floating_point():
+                batch = batch.to(parameter.dtype)
             with torch.no_grad():
-                found = module(torch.as_tensor(np.array(observations), device=self.device)).cpu().numpy()
+                found = module(batch).cpu().numpy()
         else:
             found = np.asarray(self.encoder(observations))
         if found.ndim != 2 or len(found) != len(observations):
@@ -426,8 +461,10 @@ class DACMDP:
         if self.scale is None:
             return np.ones(raw.shape[1], self.dtype)
         if isinstance(self.scale, str):
-            deviation = raw[source].std(0, dtype=np.float64)
-            return np.where(deviation > 0, deviation, 1.0).astype(self.dtype)
+            own = raw[source]
+            deviation = own.std(0, dtype=np.float64)
+            rounding = 1e3 * np.finfo(self.dtype).eps * np.abs(own).max(0)  # a constant column deviates by so much
+            return np.where(deviation > rounding, deviation, 1.0).astype(self.dtype)
         found = np.asarray(self.scale, self.dtype)
         if found.shape != raw.shape[1:] or not (found > 0).all() or not np.isfinite(found).all():
             raise InputError(f"scale must hold {raw.shape[1]} numbers above 0, one a feature; got {self.scale}")
@@ -449,7 +486,7 @@ class DACMDP:
         """
         from .encoders import TrainedEncoder
 
-        solution = self.solution_
+        solution = self._solved()
         if solution.allowed.function is not None:
             raise InputError("a mask that is a function cannot be saved; solve with an array, or save before")
         check_folder(Path(folder))
@@ -464,7 +501,12 @@ class DACMDP:
         columns = ("states", "source", "successor", "actions", "rewards", "terminals", "timeouts", "episodes")
         arrays = {f"log.{name}": getattr(data, name) for name in columns}
         arrays |= {"features": self.features_, "scale": self.scale_}
-        arrays |= {f"tables.{name}": value for name, value in self.tables_._asdict().items()}
+        tables = self.tables_._asdict()
+        folder_of_tables = None
+        if isinstance(self.tables_.successors, np.memmap):
+            folder_of_tables = str(Path(str(self.tables_.successors.filename)).resolve().parent)
+            tables = {name: value for name, value in tables.items() if name not in MAPPED}
+        arrays |= {f"tables.{name}": value for name, value in tables.items()}
         arrays |= {"solution.values": solution.values, "solution.policy": solution.policy}
         arrays |= {"solution.rewards": solution.rewards, "solution.terminal": solution.problem.terminal}
         for name, mask in (("actions", solution.allowed.actions), ("core", solution.allowed.core)):
@@ -478,6 +520,7 @@ class DACMDP:
             "settings": self._settings(),
             "encoder": encoder,
             "encoder_content": encoder_content,
+            "tables": folder_of_tables,
             "action_count": data.action_count,
             "build_seconds": self.build_seconds_,
             "solution": {
@@ -493,6 +536,9 @@ class DACMDP:
             "cost": self.cost,
             "weights": self.weights,
             "gamma": self.gamma,
+            "scale": self.scale
+            if self.scale is None or isinstance(self.scale, str)
+            else np.asarray(self.scale).tolist(),
             "index": self.index,
             "dtype": self.dtype,
         }
@@ -526,10 +572,12 @@ class DACMDP:
             encoder = TrainedEncoder.from_state(tensors, content["encoder_content"], device=device)
         elif content["encoder"] == "own" and encoder is None:
             raise InputError(f"the model in '{folder}' was fitted with an encoder of its user's; give encoder=")
-        model = kind(encoder, scale=arrays["scale"], device=device, **kind._restored(content["settings"]))
+        model = kind(encoder, device=device, **kind._restored(content["settings"]))
         log = {name.removeprefix("log."): value for name, value in arrays.items() if name.startswith("log.")}
         model.dataset_ = TransitionDataset(**log, action_count=content["action_count"])
         model.scale_, model.features_ = arrays["scale"], arrays["features"]
+        if content["tables"] is not None:
+            arrays |= {f"tables.{name}": _mapped(Path(content["tables"]) / f"{name}.npy") for name in MAPPED}
         model.tables_ = Tables(**{name: arrays[f"tables.{name}"] for name in Tables._fields})
         model._pairs = model._pairs_of(model.dataset_)
         model.build_seconds_, model.notes_ = content["build_seconds"], content["notes"]
@@ -537,11 +585,7 @@ class DACMDP:
         allowed = Allowed(arrays.get("solution.allowed.actions"), arrays.get("solution.allowed.core"))
         rewards = arrays["solution.rewards"]
         weights = model._core_weights(asked["cost"])
-        means = model._mean_rewards(rewards, asked["cost"], weights)
-        means[:, model.tables_.counts == 0] = -np.inf
-        at_core = allowed.at_core(lambda rows: model.dataset_.states[rows], *means.shape)
-        if at_core is not None:
-            means[~at_core] = -np.inf
+        means = model._allowed_rewards(rewards, asked["cost"], weights, allowed)
         problem = Problem(model.tables_.successors, weights, means, arrays["solution.terminal"])
         model.solution_ = Solution(
             model,
@@ -647,6 +691,13 @@ def _check_question(gamma: float, cost: float, slip: float) -> None:
         raise InputError(f"cost must be 0 or more, and finite; got {cost}")
     if not 0 <= slip <= 1:
         raise InputError(f"slip must be in 0 to 1, got {slip}")
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    try:
+        return cast("NDArray[Any]", np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError):
+        raise InputError(f"the model's table '{path}' is not there or damaged; fit it again") from None
 
 
 def _first_bad(values: Array) -> int:

@@ -40,9 +40,10 @@ def cartpole(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], contex
     """Logs of CartPole, an arm each: "random", "optimal", "mixed"; "noisy random" is seen, and played, with noise.
 
     A row for each number of transitions, neighbours k and cost C, with the mean return of its policy. Metrics of the
-    seed, the same in all its rows, are means over the rest of the grid: ``caution`` (C = 1 less C = 0), ``excess``
-    (C = 1 less the largest C), ``smoothing`` (k = 5 less k = 1, at C = 1), ``smoothing_wide`` (the largest k less
-    k = 1, at C = 1).
+    seed, the same in all its rows, are means over the rest of the grid: ``caution`` (C = 1 less C = 0, of k above 1:
+    with one neighbour and no cost nearly all states have one value, and ties decide), ``excess`` (C = 1 less the
+    largest C), ``lead`` (C = 1 less the log's own mean return), ``smoothing`` (k = 5 less k = 1, at C = 1) and
+    ``smoothing_wide`` (the largest k less k = 1, at C = 1).
     """
     import numpy as np
 
@@ -65,14 +66,16 @@ def cartpole(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], contex
                     played = _play(before.act, CartPole(), settings["episodes"], seed, limit=500, noise=noise)
                     rows.append({"seed": seed, "n": n, "k": k, "cost": cost, "return": played.mean})
 
-        def mean(cost: float, k: int | None = None, rows: list[Row] = rows) -> float:
-            return float(np.mean([row["return"] for row in rows if row["cost"] == cost and k in (None, row["k"])]))
+        def mean(cost: float, chosen: Sequence[int] = neighbours, rows: list[Row] = rows) -> float:
+            return float(np.mean([row["return"] for row in rows if row["cost"] == cost and row["k"] in chosen]))
 
+        several = [k for k in neighbours if k > 1]
         of_seed = {
-            "caution": mean(MODERATE) - mean(0.0),
+            "caution": mean(MODERATE, several) - mean(0.0, several),
             "excess": mean(MODERATE) - mean(max(costs)),
-            "smoothing": mean(MODERATE, 5) - mean(MODERATE, 1),
-            "smoothing_wide": mean(MODERATE, max(neighbours)) - mean(MODERATE, 1),
+            "lead": mean(MODERATE) - float(log.episode_returns().mean()),
+            "smoothing": mean(MODERATE, [5]) - mean(MODERATE, [1]),
+            "smoothing_wide": mean(MODERATE, [max(neighbours)]) - mean(MODERATE, [1]),
         }
         for row in rows:
             yield row | of_seed
@@ -99,7 +102,7 @@ _CARTPOLE: dict[str, Any] = {
 _CARTPOLE_SCALES = {
     "smoke": Scale({**_CARTPOLE, "n": [5000], "costs": [0.0, 1.0, 1000.0], "k": [1, 5], "episodes": 20}, seeds=1),
     "laptop": Scale({**_CARTPOLE, "n": [10_000, 50_000, 100_000]}, seeds=5),
-    "paper": Scale({**_CARTPOLE, "n": [100_000]}, seeds=3),
+    "paper": Scale({**_CARTPOLE, "n": [100_000]}, seeds=5),
 }
 _KINDS = ("random", "mixed", "optimal", "noisy random")
 
@@ -110,8 +113,9 @@ _KINDS = ("random", "mixed", "optimal", "noisy random")
 def zero_shot(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:
     """One build for each log, solved for another objective in each arm.
 
-    ``far`` and ``near``: share of episodes that end in the far and in the near goal; ``right``: share of right turns;
-    ``steps``; ``effort``: time of this solve over that of the build.
+    Arms "..., slipping" are played with a tenth of the actions drawn at random. ``far`` and ``near``: share of episodes
+    that end in the far and in the near goal; ``right``: share of right turns; ``steps``; ``effort``: time of this
+    solve over that of the build.
     """
     import numpy as np
 
@@ -124,8 +128,9 @@ def zero_shot(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], conte
         "short horizon": {"gamma": 0.8},
         "no right turns": {"gamma": 0.99, "forbid": [1]},
         "right turns cost": {"gamma": 0.99, "reward": lambda before, actions, after: np.where(actions == 1, -0.2, 0.0)},
-        "slipping": {"gamma": 0.99, "slip": 0.1},
+        "expecting slips": {"gamma": 0.99, "slip": 0.1},
     }
+    DACMDP(k=5, scale=None).fit(heading_room_log(500, 0))  # compiles, where nothing has yet
     for seed in seeds:
         log = heading_room_log(settings["n"], seed)
         random = np.random.default_rng([seed, 5])
@@ -134,9 +139,11 @@ def zero_shot(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], conte
             act, effort = _turn_at_random(random), 0.0
         else:
             model = DACMDP(k=5, cost=1.0, scale=None).build(log)
-            model.solve(**questions["long horizon"])  # compiles, where nothing has yet
-            solution = model.solve(**questions[arm])
+            objective, _, slipping = arm.partition(", ")
+            solution = model.solve(**questions[objective])
             act, effort = solution.act, solution.seconds / model.build_seconds_
+            if slipping:
+                act = _slipping(act, random)
         played = _play(act, HeadingRoom(), settings["episodes"], seed, limit=150)
         assert played.action_shares is not None
         yield {
@@ -154,6 +161,17 @@ def _turn_at_random(random: "np.random.Generator") -> Any:
     import numpy as np
 
     return lambda observations: np.minimum(random.integers(0, 4, len(observations)), 2)
+
+
+def _slipping(act: Any, random: "np.random.Generator") -> Any:
+    """A hand that takes a random action one time in ten."""
+    import numpy as np
+
+    def policy(observations: Any) -> Any:
+        slips = random.random(len(observations)) < 0.1
+        return np.where(slips, random.integers(0, 3, len(observations)), act(observations))
+
+    return policy
 
 
 def draw_goals(rows: Mapping[str, Sequence[Row]]) -> "Figure":
@@ -179,7 +197,15 @@ def draw_goals(rows: Mapping[str, Sequence[Row]]) -> "Figure":
     return draw_zero_shot(pd.DataFrame(table), "share")
 
 
-_OBJECTIVES = ("long horizon", "short horizon", "no right turns", "right turns cost", "slipping", "random actions")
+_OBJECTIVES = (
+    "long horizon",
+    "short horizon",
+    "no right turns",
+    "right turns cost",
+    "long horizon, slipping",
+    "expecting slips, slipping",
+    "random actions",
+)
 
 
 # ------------------------------------------------------- learned features
@@ -188,9 +214,9 @@ _OBJECTIVES = ("long horizon", "short horizon", "no right turns", "right turns c
 def learned(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:
     """MinAtar: a log of a partly trained DQN, and what each offline method makes of it, by game.
 
-    ``return``: raw game score. Arms: "dqn", "bcq", "cql" trained on the log; "dac on dqn", "dac on bcq": DAC-MDP on
-    the features of those very networks; "behaviour": the log's own mean. Metric ``gain`` of "dac on X": its return less
-    that of X, game by game.
+    ``return``: raw game score; ``score``: over the mean of the log's own episodes, so that games weigh alike. Arms:
+    "dqn", "bcq", "cql" trained on the log; "dac on dqn", "dac on bcq": DAC-MDP on the features of those very networks;
+    "behaviour": the log itself.
     """
     from .agent import DACMDP
     from .sweeps import cost_unit
@@ -198,24 +224,17 @@ def learned(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context
     for seed in seeds:
         for game in settings["games"]:
             log = _kept_log(settings, game, seed, context)
+            own = float(log.episode_returns().mean())
             if arm == "behaviour":
-                yield {"seed": seed, "game": game, "return": float(log.episode_returns().mean())}
-                continue
-            encoder = _kept_encoder(settings, game, arm.removeprefix("dac on "), seed, log, context)
-            if arm in ("dqn", "bcq", "cql"):
-                yield {"seed": seed, "game": game, "return": _score(encoder.act, settings, game, seed)}
-                continue
-            model = DACMDP(encoder, k=settings["k"], gamma=settings["training"]["gamma"])
-            model.build(log)
-            solution = model.solve(cost=settings["relative_cost"] * cost_unit(model))
-            found = _score(solution.act, settings, game, seed)
-            yield {
-                "seed": seed,
-                "game": game,
-                "return": found,
-                "gain": found - _score(encoder.act, settings, game, seed),
-                "recall": model.coverage()["recall"],
-            }
+                found = own
+            else:
+                encoder = _kept_encoder(settings, game, arm.removeprefix("dac on "), seed, log, context)
+                act = encoder.act
+                if arm.startswith("dac on "):
+                    model = DACMDP(encoder, k=settings["k"], gamma=settings["training"]["gamma"]).build(log)
+                    act = model.solve(cost=settings["relative_cost"] * cost_unit(model)).act
+                found = _score(act, settings, game, seed)
+            yield {"seed": seed, "game": game, "return": found, "score": found / own}
 
 
 def _score(act: Any, settings: Mapping[str, Any], game: str, seed: int) -> float:
@@ -268,11 +287,13 @@ def _play_log(settings: Mapping[str, Any], game: str, seed: int) -> Any:
 
 
 def _kept_encoder(settings: Mapping[str, Any], game: str, kind: str, seed: int, log: Any, context: Context) -> Any:
+    from rostra.engine.checkpoints import DOCUMENT
+
     from . import encoders
 
     folder = _kept(context, ["encoder", kind, settings["playing"], settings["n"], settings["training"], game, seed])
     with _alone(folder):
-        if not folder.exists():
+        if not (folder / DOCUMENT).exists():
             train = getattr(encoders, f"train_{kind}")
             train(log, encoders.EncoderConfig(**settings["training"], seed=seed)).save(folder)
         return encoders.TrainedEncoder.load(folder)
@@ -298,10 +319,10 @@ def _alone(path: Any) -> Any:
 _MINATAR: dict[str, Any] = {
     "games": ["Breakout", "Asterix"],
     "actions": {"Breakout": 3, "Asterix": 5},
-    "playing": 100_000,
-    "n": 60_000,
+    "playing": 60_000,
+    "n": 40_000,
     "training": {
-        "steps": 15_000,
+        "steps": 8_000,
         "batch_size": 32,
         "lr": 2.5e-4,
         "adam_epsilon": 1e-5,
@@ -311,7 +332,7 @@ _MINATAR: dict[str, Any] = {
     },
     "k": 5,
     "relative_cost": 0.3,
-    "episodes": 40,
+    "episodes": 30,
     "max_steps": 2500,
 }
 
@@ -425,7 +446,7 @@ CLAIMS = (
         source="Section 6 (CartPole): figures over C, k and kinds of logs",
         paper={},
         metric="caution",
-        unit="return with C = 1 less return with C = 0, mean over k and N",
+        unit="return with C = 1 less return with C = 0, mean over k > 1 and N",
         arms=_KINDS[:3],
         scales={
             name: Scale(scale.settings, scale.seeds, arms=_KINDS[:1] if name == "smoke" else None)
@@ -434,12 +455,13 @@ CLAIMS = (
         comparisons=(
             *(Threshold(kind, "caution", 0.0) for kind in _KINDS[:3]),
             *(Threshold(kind, "excess", 0.0) for kind in ("random", "mixed")),
+            Threshold("random", "lead", 0.0),
         ),
         run=cartpole,
         index=("seed", "n", "k", "cost"),
         note=(
             "Raw states. 'Huge' is C = 1000; it is compared on random and mixed logs alone, since it imitates the log, "
-            "and imitating an optimal log is optimal."
+            "and imitating an optimal log is optimal. 'Good' is better than the log itself, on random logs."
         ),
         figure=draw_returns,
     ),
@@ -486,10 +508,10 @@ CLAIMS = (
             NonInferiority("no right turns", "long horizon", "far", margin=0.05),
             Superiority("right turns cost", "long horizon", "right", lower_is_better=True),
             NonInferiority("right turns cost", "long horizon", "far", margin=0.05),
-            NonInferiority("slipping", "long horizon", "far", margin=0.05),
+            NonInferiority("expecting slips, slipping", "long horizon, slipping", "far", margin=0.05),
             *(
                 Threshold(arm, "effort", 0.5, lower_is_better=True)
-                for arm in ("short horizon", "no right turns", "right turns cost", "slipping")
+                for arm in ("short horizon", "no right turns", "right turns cost", "expecting slips, slipping")
             ),
         ),
         run=zero_shot,
@@ -505,8 +527,8 @@ CLAIMS = (
         statement="On features of a network trained on the log, the plan is at least as good as that network's policy.",
         source="Section 6 (Atari): table of scores",
         paper={},
-        metric="return",
-        unit="score of a game, mean over games",
+        metric="score",
+        unit="score over that of the log, mean over games",
         arms=("dac on dqn", "dqn", "dac on bcq", "bcq", "cql", "behaviour"),
         scales={
             "smoke": Scale(
@@ -523,19 +545,18 @@ CLAIMS = (
                 arms=("dac on dqn", "dqn"),
             ),
             "laptop": Scale(_MINATAR, seeds=5),
-            "paper": Scale({**_MINATAR, "playing": 5_000_000, "n": 1_000_000, "episodes": 100}, seeds=3),
+            "paper": Scale({**_MINATAR, "playing": 5_000_000, "n": 1_000_000, "episodes": 100}, seeds=5),
         },
         comparisons=(
-            Threshold("dac on dqn", "gain", 0.0),
-            Threshold("dac on bcq", "gain", 0.0),
-            Superiority("dac on bcq", "cql", "return"),
+            NonInferiority("dac on dqn", "dqn", "score", margin=0.1),
+            NonInferiority("dac on bcq", "bcq", "score", margin=0.1),
         ),
         run=learned,
         index=("seed", "game"),
         note=(
             "MinAtar in place of Atari; the paper's table needs logs that only a download has. All offline methods get "
-            "the same log and as many minibatches; none is tuned. DAC-MDP takes k = 5 and 0.3 of the cost unit, "
-            "chosen on a seed that is not reported. Its policies and the networks' play the same episodes."
+            "the same log and as many minibatches. DAC-MDP takes k = 5, after one try on a seed that is not reported "
+            "(1 and 20 were worse, costs alike); CQL (alpha 1) was not tuned: it is shown, not compared."
         ),
     ),
     Claim(
@@ -545,18 +566,22 @@ CLAIMS = (
         paper={},
         metric="seconds",
         unit="seconds of build and solve on two cores",
-        arms=("hundred thousand", "a million"),
+        arms=("small", "large"),
         scales={
-            "smoke": Scale({"n": {"hundred thousand": 100_000}}, seeds=1, arms=("hundred thousand",), threads=2),
-            "laptop": Scale({"n": {"hundred thousand": 100_000, "a million": 1_000_000}}, seeds=5, threads=2),
-            "paper": Scale({"n": {"hundred thousand": 100_000, "a million": 10_000_000}}, seeds=5, threads=2),
+            "smoke": Scale({"n": {"small": 100_000}}, seeds=1, arms=("small",), threads=2),
+            "laptop": Scale({"n": {"small": 100_000, "large": 1_000_000}}, seeds=5, threads=2),
+            "paper": Scale({"n": {"small": 100_000, "large": 10_000_000}}, seeds=5, threads=2),
         },
         comparisons=(
-            Threshold("a million", "seconds", 300.0, lower_is_better=True),
-            Threshold("a million", "memory", 4000.0, lower_is_better=True),
+            Threshold("large", "seconds", 300.0, lower_is_better=True),
+            Threshold("large", "memory", 4000.0, lower_is_better=True),
         ),
         run=scale,
-        note="Bounds: five minutes, and 4,000 MB for the whole process, log included.",
+        note=(
+            "Small is 100,000 transitions, large a million (at paper scale ten). Bounds: five minutes, and 4,000 MB "
+            "for the whole process, log included. The log is a set of random walks, easy for a KD tree; data that "
+            "fill eight dimensions take several times as long (see the benchmark)."
+        ),
         figure=draw_seconds,
     ),
     Claim(

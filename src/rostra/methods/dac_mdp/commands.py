@@ -2,12 +2,14 @@
 
 __all__ = ["app"]
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, prepare
+from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, number_list, prepare
 from rostra.engine.errors import InputError
 from rostra.engine.numbers import number
 
@@ -20,6 +22,8 @@ Weights = Literal["uniform", "inverse", "official"]
 Index = Literal["auto", "exact", "kdtree", "faiss", "hnsw", "ivf"]
 LookUp = Literal["lookahead", "q_average", "nearest_core", "core_average", "soft"]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes to play.")]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="Cut longer episodes; some games have no end.")]
+MemoryMap = Annotated[Path | None, typer.Option(help="Folder for tables that do not fit into memory.")]
 Environment = Annotated[str | None, typer.Option("--env", help="Gymnasium id, such as CartPole-v1.")]
 
 
@@ -46,26 +50,31 @@ def collect(
     from rostra.fields.rl.collection import collect as play
     from rostra.fields.rl.collection import epsilon_greedy, random_policy
     from rostra.fields.rl.environments import make_envs
+    from rostra.fields.rl.transitions import check_minari_id
 
     from .agent import DACMDP
     from .data import balance
     from .environments import register_environments
 
     target = None if out.startswith("minari:") else _log_file(out)
-    chances = [_number("--epsilon", text, 0, 1) for text in list_option(epsilon)]
-    if not chances:
-        raise InputError("--epsilon needs at least one number")
+    if target is None:
+        check_minari_id(out.removeprefix("minari:"))
+    chances = number_list("--epsilon", epsilon, low=0, high=1)
+    if policy == "random" and chances != [0]:
+        raise InputError("--policy random is random already; --epsilon goes with another policy")
     register_environments()
-    envs = make_envs(env, 8)
-    behaviour: Any
-    if policy == "random":
-        behaviour = random_policy(envs.single_action_space)
-    else:
-        act = balance if policy == "balance" else DACMDP.load(Path(policy), device=device or "cpu").act
-        if policy == "balance" and envs.single_observation_space.shape != (4,):
-            raise InputError("--policy balance is a controller of CartPole: observations of 4 numbers and 2 actions")
-        behaviour = epsilon_greedy(act, envs.single_action_space, chances)
-    log = play(behaviour, envs, steps, seed)
+    with closing(make_envs(env, 8)) as envs:
+        behaviour: Any
+        if policy == "random":
+            behaviour = random_policy(envs.single_action_space)
+        else:
+            act = balance if policy == "balance" else DACMDP.load(Path(policy), device=_device(device)).act
+            if policy == "balance" and (
+                envs.single_observation_space.shape != (4,) or getattr(envs.single_action_space, "n", 0) != 2
+            ):
+                raise InputError("--policy balance is a controller of CartPole: 4 numbers observed and 2 actions")
+            behaviour = epsilon_greedy(act, envs.single_action_space, chances)
+        log = play(behaviour, envs, steps, seed)
     if target is None:
         log.to_minari(out.removeprefix("minari:"), env=env)
     else:
@@ -88,7 +97,7 @@ def fit(
     encoder: Annotated[Encoder, typer.Option(help="Features: raw, or those of a network trained on the log.")] = "raw",
     encoder_steps: Annotated[int, typer.Option(min=1, help="Minibatches of that training.")] = 20_000,
     index: Annotated[Index, typer.Option(help="Of neighbours.")] = "auto",
-    memory_map: Annotated[Path | None, typer.Option(help="Folder for tables that do not fit into memory.")] = None,
+    memory_map: MemoryMap = None,
     observations: Annotated[str, typer.Option(help="Columns of a CSV; default: obs_*.")] = "",
     action: Annotated[str, typer.Option(help="Its column of actions (columns: continuous); default: action.")] = "",
     reward: Annotated[str, typer.Option(help="Its column of rewards.")] = "reward",
@@ -118,14 +127,12 @@ def fit(
         gamma=gamma,
         scale=None if scale == "none" else scale,
         index=index,
-        device=device or "cpu",
+        device=_device(device),
         memory_map=memory_map,
     )
-    try:
-        model.fit(dataset)
-    except MemoryError as error:
-        raise InputError(str(error)) from None
-    model.save(out, notes={"log": log})
+    with _room_for_it():
+        model.fit(dataset, backend=_backend(model))
+        model.save(out, notes={"log": log})
     coverage = model.coverage()
     solution = model.solution_
     if plot is not None:
@@ -160,7 +167,7 @@ def evaluate(
     episodes: Episodes = 100,
     lookup: Annotated[LookUp, typer.Option(help="How an action is found in a state.")] = "lookahead",
     k_pi: Annotated[int | None, typer.Option(help="Neighbours that a look-up asks.")] = None,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Cut longer episodes.")] = None,
+    max_steps: MaxSteps = None,
     seed: Seed = 0,
     device: Device = None,
     threads: Threads = None,
@@ -174,7 +181,9 @@ def evaluate(
     prepare(quiet=quiet, threads=threads)
     from .agent import DACMDP
 
-    solution = DACMDP.load(model, device=device or "cpu").solution_
+    solution = DACMDP.load(model, device=_device(device)).solution_
+    if env is None and max_steps is not None:
+        raise InputError("--max-steps cuts episodes that are played; it goes with --env")
     if env is None:
         found = _from_the_log(solution, lookup, k_pi, seed)
         text = (
@@ -196,9 +205,11 @@ def resolve(
     forbid: Annotated[str, typer.Option(help="Actions that may not be taken, a,b,c.")] = "",
     penalty: Annotated[list[str] | None, typer.Option(help="'action==1:-0.2', 'obs[0]>1.5 & action==2:-1'.")] = None,
     end: Annotated[list[str] | None, typer.Option(help="More end states: 'obs[2]>0.2'.")] = None,
-    slip: Annotated[float, typer.Option(help="Chance of a random action in place of the chosen one.")] = 0.0,
+    slip: Annotated[float | None, typer.Option(help="Chance of a random action in place of the chosen one.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Forget what the model was asked before.")] = False,
     env: Environment = None,
     episodes: Episodes = 100,
+    max_steps: MaxSteps = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the answer, as a model of its own.")] = None,
     seed: Seed = 0,
     device: Device = None,
@@ -208,8 +219,9 @@ def resolve(
 ) -> None:
     """Ask a saved model another question: it is solved again, not built again. Prints what changed.
 
-    A penalty adds its amount to the logged rewards where all its conditions hold: on the action, on obs[i] (the state
-    before) or next_obs[i] (after).
+    What the model was asked before (penalties, forbidden actions, end states, discount, cost, slip) stays, and what is
+    given here comes on top; --anew starts from the model as it was fitted. A penalty adds its amount to the logged
+    rewards where all its conditions hold: on the action, on obs[i] (the state before) or next_obs[i] (after).
 
     Example: rostra dac-mdp resolve model --gamma 0.9 --forbid 1 --env CartPole-v1
     """
@@ -221,18 +233,26 @@ def resolve(
 
     if out is not None:
         check_folder(out)
-    fitted = DACMDP.load(model, device=device or "cpu")
+    fitted = DACMDP.load(model, device=_device(device))
     before = fitted.solution_
     data = fitted.dataset_
-    question: dict[str, Any] = {"slip": slip, "initial": before}
-    question["gamma"] = before.gamma if gamma is None else gamma
-    question["cost"] = before.cost if cost is None else cost
-    question["forbid"] = [int(_number("--forbid", text, 0, None)) for text in list_option(forbid)]
+    given: dict[str, Any] = {"gamma": gamma, "cost": cost, "slip": slip}
+    question: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    rewards: Any = data.rewards
+    ended, allowed = data.terminals, None
+    if not anew:
+        question = {name: getattr(before, name) for name in given} | question
+        rewards, ended = before.rewards, before.problem.terminal
+        allowed = before.allowed.core if before.allowed.actions is None else before.allowed.actions
+        if before.allowed.core is not None and before.allowed.actions is not None:
+            allowed = before.allowed.core & before.allowed.actions
     if penalty:
-        question["reward"] = penalties(penalty, data)
+        rewards = rewards + penalties(penalty, data)
     if end:
-        question["terminal"] = ends(end, data)
-    after = fitted.solve(**question)
+        ended = ended | ends(end, data)
+    question |= {"reward": rewards - data.rewards, "terminal": ended, "mask": allowed}
+    question["forbid"] = number_list("--forbid", forbid, whole=True, low=0) if forbid else []
+    after = fitted.solve(**question, initial=before, backend=_backend(fitted))
     alive = ~(before.problem.terminal | after.problem.terminal)
     changed = float((before.policy != after.policy)[alive].mean()) if alive.any() else 0.0
     found: dict[str, Any] = {
@@ -250,14 +270,23 @@ def resolve(
     for name, title in (("gamma", "discount"), ("cost", "cost"), ("slip", "slip"), ("mean_value", "mean value")):
         lines.append(_line(title, *(number(found[when][name]) for when in ("before", "after"))))
     lines.append(_line("mean discounted cost", *(number(found[when]["mean_penalty"]) for when in ("before", "after"))))
-    if found["before"]["action_shares"] is not None:
+    for when in ("before", "after"):
+        if found[when]["forbidden"]:
+            lines.append(
+                _line(
+                    "forbidden actions",
+                    *(", ".join(map(str, found[own]["forbidden"])) or "none" for own in ("before", "after")),
+                )
+            )
+            break
+    if found["before"]["action_shares"] is not None and found["after"]["action_shares"] is not None:
         for action, shares in enumerate(
             zip(found["before"]["action_shares"], found["after"]["action_shares"], strict=True)
         ):
             lines.append(_line(f"planned action {action}", *(f"{share:.1%}" for share in shares)))
     if env is not None:
         for when, solution in (("before", before), ("after", after)):
-            found[when]["episodes"] = _played(solution, env, episodes, seed)
+            found[when]["episodes"] = _played(solution, env, episodes, seed, max_steps=max_steps)
         played = [found[when]["episodes"] for when in ("before", "after")]
         lines.append(
             _line(
@@ -271,7 +300,7 @@ def resolve(
                 for action in range(len(played[0]["action_shares"]))
             ]
     if out is not None:
-        fitted.solution_ = after
+        fitted.solution_, fitted.gamma, fitted.cost = after, after.gamma, after.cost
         fitted.save(out, notes={"model": str(model)})
         lines.append(f"saved to {out}")
         found["out"] = str(out)
@@ -289,12 +318,15 @@ def sweep(
     gamma: Annotated[str, typer.Option(help="Discounts, a,b,c.")] = "0.99",
     env: Environment = None,
     episodes: Annotated[int, typer.Option(min=2, help="Episodes to play for each setting.")] = 20,
+    max_steps: MaxSteps = None,
     weights: Annotated[Weights, typer.Option(help="Of neighbours.")] = "uniform",
     scale: Annotated[
         Literal["standard", "none"], typer.Option(help="Divide features by their deviation.")
     ] = "standard",
     encoder: Annotated[Encoder, typer.Option(help="Features: raw, or those of a network trained on the log.")] = "raw",
     encoder_steps: Annotated[int, typer.Option(min=1, help="Minibatches of that training.")] = 20_000,
+    index: Annotated[Index, typer.Option(help="Of neighbours.")] = "auto",
+    memory_map: MemoryMap = None,
     observations: Annotated[str, typer.Option(help="Columns of a CSV; default: obs_*.")] = "",
     action: Annotated[str, typer.Option(help="Its column of actions (columns: continuous); default: action.")] = "",
     reward: Annotated[str, typer.Option(help="Its column of rewards.")] = "reward",
@@ -325,25 +357,24 @@ def sweep(
         check_picture(plot)
     if save is not None:
         check_folder(save)
-    grid: dict[str, list[float]] = {"k": _numbers("--k", k), "gamma": _numbers("--gamma", gamma)}
+    grid: dict[str, list[float]] = {
+        "k": number_list("--k", k, whole=True, low=1),
+        "gamma": number_list("--gamma", gamma),
+    }
     if cost:
-        grid["cost"] = _numbers("--cost", cost)
+        grid["cost"] = number_list("--cost", cost)
     else:
-        grid["relative_cost"] = _numbers("--relative-cost", relative_cost)
+        grid["relative_cost"] = number_list("--relative-cost", relative_cost)
     if plot is not None and len(grid["gamma"]) > 1:
         raise InputError("--plot shows one discount; give one --gamma")
     dataset = _read(log, observations, action, reward)
     model = _model(dataset, encoder, encoder_steps, seed, device)(
-        weights=weights, scale=None if scale == "none" else scale, device=device or "cpu"
+        weights=weights, scale=None if scale == "none" else scale, device=_device(device)
     )
-    if env is None and not dataset.is_discrete:
-        raise InputError(
-            "a log of continuous actions needs --env to judge its policies: fitted Q evaluation takes discrete"
+    with _room_for_it():
+        found = run_sweep(
+            dataset, grid, _id_of(env) or "fqe", model=model, episodes=episodes, seed=seed, max_steps=max_steps
         )
-    try:
-        found = run_sweep(dataset, grid, _id_of(env) or "fqe", model=model, episodes=episodes, seed=seed)
-    except MemoryError as error:
-        raise InputError(str(error)) from None
     if out is not None:
         with write_atomically(out) as temporary:
             found.table.to_csv(temporary, index=False, float_format="%.8g")
@@ -412,7 +443,7 @@ def _model(dataset: Any, encoder: str, steps: int, seed: int, device: str | None
         return kind
     train = {"dqn": encoders.train_dqn, "bcq": encoders.train_bcq, "bc": encoders.train_bc}[encoder]
     return functools.partial(
-        kind, train(dataset, encoders.EncoderConfig(steps=steps, seed=seed), device=device or "cpu")
+        kind, train(dataset, encoders.EncoderConfig(steps=steps, seed=seed), device=_device(device))
     )
 
 
@@ -426,10 +457,14 @@ def _id_of(env: str | None) -> str | None:
 def _played(
     solution: Any, env: str, episodes: int, seed: int, *, max_steps: int | None = None, **look_up: Any
 ) -> dict[str, Any]:
+    import numpy as np
+
     from rostra.fields.rl.evaluation import evaluate as play
 
+    generator = np.random.default_rng([seed, 31])  # of the look-up "soft"
+
     def policy(observations: Any) -> Any:
-        return solution.act(observations, **look_up)
+        return solution.act(observations, generator=generator, **look_up)
 
     found = play(policy, _id_of(env) or "", episodes, seed, max_steps=max_steps)
     return {"env": env, **found.summary()}
@@ -441,7 +476,7 @@ def _from_the_log(solution: Any, lookup: str, k_pi: int | None, seed: int) -> di
 
     data = solution.model.dataset_
     after, first = actions_on_log(solution, lookup, k_pi)
-    encoder = solution.model.encoder
+    encoder = None if solution.model.encoder is None else solution.model.features_of
     found = fitted_q_evaluation(data, after[None], first[None], solution.gamma, encoder=encoder, seed=seed)
     planned = solution.q_values(data.states[data.initial_states()]).max(1)
     return {
@@ -471,6 +506,7 @@ def _of_solution(solution: Any) -> dict[str, Any]:
         "sweeps": solution.sweeps,
         "seconds": round(solution.seconds, 4),
         "action_shares": shares,
+        "forbidden": [] if solution.allowed.actions is None else np.flatnonzero(~solution.allowed.actions).tolist(),
     }
 
 
@@ -481,12 +517,13 @@ def _picture(model: Any, reach: float) -> Any:
 
     solution, tables = model.solution_, model.tables_
     alive = ~solution.problem.terminal
-    distances = [tables.distances[alive, action, 0] if count else [] for action, count in enumerate(tables.counts)]
+    nearest = tables.distances[:, :, 0][alive]
+    distances = [nearest[:, action] if count else [] for action, count in enumerate(tables.counts)]
     paid = solution.penalty[alive]
     total = paid + np.abs(solution.values[alive])
     share = np.divide(paid, total, out=np.zeros_like(paid), where=total > 0)
     if tables.actions.ndim > 1:  # candidates have no names: one line for all
-        distances = [tables.distances[alive][:, :, 0].ravel()]
+        distances = [nearest.ravel()]
     return draw_model(
         solution.values[alive], distances, share, reach=reach, action_names=["any"] if len(distances) == 1 else None
     )
@@ -515,19 +552,23 @@ def _line(title: str, before: str, after: str) -> str:
     return f"{title:<24}{before:>18}{after:>18}"
 
 
-def _numbers(option: str, text: str) -> list[float]:
-    found = [_number(option, part, None, None) for part in list_option(text)]
-    if not found:
-        raise InputError(f"{option} needs at least one number")
-    return found
+def _device(name: str | None) -> str:
+    from rostra.engine.runtime import resolve_device
+
+    return str(resolve_device(name))
 
 
-def _number(option: str, text: str, low: float | None, high: float | None) -> float:
+def _backend(model: Any) -> str:
+    """The solver for the model's device."""
+    return "numba" if model.device == "cpu" else "torch"
+
+
+@contextmanager
+def _room_for_it() -> Iterator[None]:
+    """What does not fit into memory is refused in one line."""
     try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"{option} takes numbers, got '{text}'") from None
-    if (low is not None and value < low) or (high is not None and value > high):
-        wanted = f"at least {low:g}" if high is None else f"in {low:g} to {high:g}"
-        raise InputError(f"{option} must be {wanted}, got {text}")
-    return value
+        yield
+    except MemoryError as error:
+        raise InputError(
+            str(error) or "the model does not fit into memory; take a smaller k, or --memory-map"
+        ) from None

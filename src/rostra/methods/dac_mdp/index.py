@@ -70,7 +70,9 @@ class NeighbourIndex:
                 self._tune()
 
     def search(self, queries: Array, k: int) -> tuple[Rows, Array]:
-        """Rows and distances, nearest first, shape (Q, min(k, n)) each; of equal ones the lower row is first.
+        """Rows and distances, nearest first, shape (Q, min(k, n)) each.
+
+        Of equally distant rows the lower ones are taken, unless the index is approximate.
 
         Args:
             queries: shape (Q, d).
@@ -88,12 +90,32 @@ class NeighbourIndex:
         from .kernels import expand_neighbours
 
         wanted = min(k, len(self._points))
+        more = min(wanted + 1, len(self._points))
         distances: Any
+        found: Any
         if self.kind == "kdtree":
-            distances, found = self._tree.query(queries, np.arange(1, wanted + 1), workers=torch.get_num_threads())
+            distances, found = self._tree.query(queries, np.arange(1, more + 1), workers=torch.get_num_threads())
         else:
-            found, distances = self._ask_library(queries, wanted)
-        return expand_neighbours(found, distances, self._starts, self._members, k)
+            found, distances = self._ask_library(queries, more)
+        rows, nearest = expand_neighbours(found[:, :wanted], distances[:, :wanted], self._starts, self._members, k)
+        if more > wanted and self.kind in ("kdtree", "faiss"):
+            for query in np.flatnonzero(distances[:, wanted] == distances[:, wanted - 1]):
+                own = self._as_near(queries[query], distances[query, wanted])
+                lengths = self._lengths(queries[query], own)
+                order = np.argsort(lengths, kind="stable")
+                found_here = expand_neighbours(own[None, order], lengths[None, order], self._starts, self._members, k)
+                rows[query], nearest[query] = found_here[0][0], found_here[1][0]
+        return rows, nearest
+
+    def _as_near(self, query: Array, distance: float) -> Rows:
+        """Distinct points up to a distance, where more of them are equally near than were asked for."""
+        reach = distance * (1 + 1e-12)
+        if self.kind == "kdtree":
+            return np.array(sorted(self._tree.query_ball_point(query, reach)), np.int64)
+        return np.flatnonzero(self._lengths(query, np.arange(len(self._points))) <= reach)
+
+    def _lengths(self, query: Array, points: Rows) -> Array:
+        return np.sqrt(((self._points[points].astype(np.float64) - query) ** 2).sum(1))
 
     def _ask_library(self, queries: Array, wanted: int) -> tuple[Rows, Array]:
         """The library works in single precision on |x|^2 + |y|^2 - 2 x y: some more are fetched, and measured anew."""
@@ -117,7 +139,7 @@ class NeighbourIndex:
         sample = np.ascontiguousarray(self._points[chosen] - self._centre, np.float32)
         k = min(10, len(self._points))
         _, truth = _faiss_index("faiss", self._points - self._centre).search(sample, k)
-        setting, most = ("efSearch", 4096) if self.kind == "hnsw" else ("nprobe", self._library_lists())
+        setting, most = ("efSearch", 4096) if self.kind == "hnsw" else ("nprobe", int(self._library.nlist))
         target: Any = self._library.hnsw if self.kind == "hnsw" else self._library
         width = 32 if self.kind == "hnsw" else 1
         while True:
@@ -132,9 +154,6 @@ class NeighbourIndex:
                 f"the index '{self.kind}' finds {self.recall:.1%} of the true neighbours; index='exact' finds all",
                 stacklevel=3,
             )
-
-    def _library_lists(self) -> int:
-        return int(self._library.nlist)
 
 
 def distinct_rows(points: NDArray[Any]) -> tuple[Rows, Rows]:

@@ -33,8 +33,8 @@ class Sweeps(NamedTuple):
     jacobi: Any
     """(values, found, policy, ...): every state sees the values of the last sweep; ``found`` gets the new ones."""
     evaluate: Any
-    """(values, successors, weights, reward, terminal, share, sweeps, tol): sweeps in place of a fixed policy, whose rows
-    :func:`chosen_rows` gives; (sweeps done, last change)."""
+    """(values, successors, weights, reward, terminal, share, sweeps, tol): sweeps in place of a fixed policy, whose
+    rows :func:`chosen_rows` gives; (sweeps done, last change)."""
     pair_values: Any
     """(values, successors, weights, reward, terminal, share): Q of all pairs, (N, A); 0 in terminal states."""
 
@@ -210,13 +210,16 @@ def sweep_many_in_place(values, policy, successors, weights, reward, terminal, g
 
 @njit(cache=True, nogil=True, parallel=True)
 def mean_rewards(rewards, successors, distances, weights, cost, found):
-    """sum_m w_m (r_m - C d_m) of all pairs into ``found`` (N, A), from the rewards (N,) of the logged transitions."""
+    """sum_m w_m (r_m - C d_m) of all pairs into ``found`` (N, A), from the rewards (N,) of the logged transitions.
+
+    Rewards and cost are float64: what large rewards and costs leave of each other is rounded once, at the end.
+    """
     n, actions, k = successors.shape
     for state in prange(n):
         for action in range(actions):
             total = 0.0
             for m in range(k):
-                own = rewards[successors[state, action, m]] - cost * distances[state, action, m]
+                own = rewards[successors[state, action, m]] - cost * np.float64(distances[state, action, m])
                 total += own * weights[state, action, m] if weights.shape[0] else own
             found[state, action] = total if weights.shape[0] else total / k
 

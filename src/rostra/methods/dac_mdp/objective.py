@@ -10,7 +10,6 @@ __all__ = [
     "WEIGHTS",
     "action_values",
     "error_bound",
-    "lipschitz_gap",
     "neighbour_weights",
     "penalised_reward",
     "state_values",
@@ -89,13 +88,3 @@ def error_bound(change: float, gamma: float, rounding: float = 0.0) -> float:
     backup that is off by ``rounding`` adds rounding / (1 - gamma).
     """
     return (gamma * change + rounding) / (1 - gamma)
-
-
-def lipschitz_gap(cost: float, lipschitz: float) -> float:
-    """By how much a cost is too small for the derived values to be lower bounds; 0: they are.
-
-    In a deterministic environment whose Q* is L-Lipschitz in the features for every fixed action, C >= L gives
-    Q(s, a) <= Q*(s, a) for every pair: in each sweep from V = V*, a term r_i + gamma V(s'_i) - C d_i is at most
-    Q*(s_i, a_i) - L d_i, and that is at most Q*(s, a).
-    """
-    return max(0.0, lipschitz - cost)

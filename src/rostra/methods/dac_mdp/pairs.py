@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,12 +287,24 @@ class Tables(NamedTuple):
     """(A,) ids, or (N, A, m) candidates."""
 
 
-def memory_needed(n: int, candidates: int, k: int, itemsize: int, *, weighted: bool, dimension: int) -> dict[str, int]:
-    """Bytes of the parts of a model of n transitions: "tables" may lie on disk, "rest" may not."""
+def memory_needed(
+    n: int, candidates: int, k: int, itemsize: int, *, weighted: bool, dimension: int, action_size: int = 0
+) -> dict[str, int]:
+    """Bytes of the parts of a model of n transitions: "tables" may lie on disk, "rest" may not.
+
+    Args:
+        n, candidates, k: transitions, actions or candidates of a state, neighbours.
+        itemsize: bytes of a number.
+        weighted: whether each neighbour's weight is stored.
+        dimension: of the features.
+        action_size: numbers of a candidate action that is stored for each state; 0 of discrete actions.
+    """
     pairs = n * candidates
+    # features as they are encoded and scaled, those of logged states, and an index's own; of up to 2 n states
+    features = 8 * n * dimension * itemsize
     return {
         "tables": pairs * k * (4 + itemsize),
-        "rest": pairs * (2 * itemsize + (k * itemsize if weighted else 0)) + 4 * n * dimension * itemsize + SPARE,
+        "rest": pairs * (2 * itemsize + action_size * itemsize + (k * itemsize if weighted else 0)) + features + SPARE,
     }
 
 
@@ -326,19 +339,19 @@ def build_tables(pairs: Pairs, core: Callable[[slice], Array], n: int, k: int, m
         core: features of some core states, (rows, d).
         n: number of core states.
         k: neighbours.
-        memory_map: folder for the two large tables; None keeps them in memory.
+        memory_map: a folder; the two large tables are written to a new one in it, which stays. None keeps them in
+            memory.
     """
     shape = (n, pairs.candidate_count, k)
-    first = core(slice(1))
+    folder = None if memory_map is None else Path(tempfile.mkdtemp(prefix="tables-", dir=memory_map))
 
     def table(name: str, kind: Any) -> NDArray[Any]:
-        if memory_map is None:
+        if folder is None:
             return np.empty(shape, kind)
-        return np.lib.format.open_memmap(memory_map / f"{name}.npy", "w+", kind, shape)
+        return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
 
-    successors, distances = table("successors", np.int32), table("distances", first.dtype)
+    successors, distances = table("successors", np.int32), table("distances", core(slice(1)).dtype)
     actions: list[NDArray[Any]] = []
-    found = pairs.look_up(first, k)
     size = max(1, BLOCK_PAIRS // pairs.candidate_count)
     with progress_bar("neighbours", n) as advance:
         for rows in (slice(start, min(n, start + size)) for start in range(0, n, size)):

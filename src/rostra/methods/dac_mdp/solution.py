@@ -164,7 +164,7 @@ class Solution:
                 (default 5). "soft": drawn with probabilities softmax(Q / temperature) of the look-ahead.
             k_pi: neighbours that a look-up asks.
             temperature: of "soft".
-            generator: that draws; None: a new one of seed 0.
+            generator: that draws; None: this solution's own, which starts from seed 0 and goes on from call to call.
 
         Returns:
             Actions (n,), or (n, m) of continuous ones; one action for one observation.
@@ -174,8 +174,7 @@ class Solution:
         """
         if lookup not in LOOKUPS:
             raise InputError(f"lookup must be one of {', '.join(LOOKUPS)}; got '{lookup}'")
-        if k_pi is not None and k_pi < 1:
-            raise InputError(f"k_pi must be 1 or more, got {k_pi}")
+        _check_neighbours(k_pi)
         batch, single = self.model._batch(observations)
         if lookup == "nearest_core":
             core = self._nearest_cores(self.model._features_of(batch), 1)[:, 0]
@@ -188,7 +187,7 @@ class Solution:
             else:
                 q, candidates = self._lookahead(batch, k_pi)
             if lookup == "soft":
-                q = _gumbel(q, temperature, generator)
+                q = _gumbel(q, temperature, self._stream if generator is None else generator)
             found = self._best(q, candidates)
         return found[0] if single else found
 
@@ -234,8 +233,9 @@ class Solution:
     # ------------------------------------------------- parts
 
     def _lookahead(self, batch: NDArray[Any], k_pi: int | None, parts: bool = False) -> Any:
+        _check_neighbours(k_pi)
         features = self.model._features_of(batch)
-        found = self.model._pairs.look_up(features, self.model.k if k_pi is None else k_pi)
+        found = self.model._pairs.look_up(features, min(len(self.rewards), self.model.k if k_pi is None else k_pi))
         weights = self.model._weights_of(found.distances, found.used, self.cost)
         penalised = objective.penalised_reward(self.rewards[found.rows], found.distances, weights, self.cost)
         q = objective.action_values(penalised, self.values[found.rows], weights, self.gamma)
@@ -244,9 +244,13 @@ class Solution:
 
     def _q_average(self, batch: NDArray[Any], k_pi: int) -> tuple[Array, NDArray[Any]]:
         features = self.model._features_of(batch)
-        found = self.model._pairs.look_up(features, k_pi)
+        found = self.model._pairs.look_up(features, min(len(self.rewards), k_pi))
         weights = objective.neighbour_weights(found.distances, "uniform", used=found.used)
         return self._only_allowed((weights * self._logged_q[found.rows]).sum(-1), found, batch, features), found.actions
+
+    @cached_property
+    def _stream(self) -> np.random.Generator:
+        return np.random.default_rng(0)
 
     @cached_property
     def _logged_q(self) -> Array:
@@ -298,9 +302,13 @@ class Solution:
         return chosen
 
 
-def _gumbel(q: Array, temperature: float, generator: np.random.Generator | None) -> Array:
+def _check_neighbours(k_pi: int | None) -> None:
+    if k_pi is not None and k_pi < 1:
+        raise InputError(f"k_pi must be 1 or more, got {k_pi}")
+
+
+def _gumbel(q: Array, temperature: float, generator: np.random.Generator) -> Array:
     """Scores whose argmax has the probabilities softmax(q / temperature)."""
     if not temperature > 0:
         raise InputError(f"temperature must be above 0, got {temperature}")
-    generator = np.random.default_rng(0) if generator is None else generator
     return q / temperature + generator.gumbel(size=q.shape)

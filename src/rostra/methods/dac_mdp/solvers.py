@@ -99,8 +99,12 @@ def solve_values(
         raise InputError(f"method must be one of {', '.join(METHODS)}; got '{method}'")
     if backend not in BACKENDS:
         raise InputError(f"backend must be one of {', '.join(BACKENDS)}; got '{backend}'")
+    if max_sweeps < 1:
+        raise InputError(f"max_sweeps must be at least 1, got {max_sweeps}")
     kind = problem.reward.dtype.type
-    values = np.zeros(len(problem.terminal), kind) if initial is None else initial.astype(kind)
+    values = np.zeros(len(problem.terminal), kind) if initial is None else np.array(initial, kind)
+    if values.shape != problem.terminal.shape or not np.isfinite(values).all():
+        raise InputError(f"initial must hold {len(problem.terminal)} finite values, one a core state")
     values[problem.terminal] = 0
     if backend == "torch.distributed":
         return solve_sharded(problem, gamma, slip=slip, tol=tol, initial=values, max_sweeps=max_sweeps, advance=advance)
@@ -115,9 +119,11 @@ def solve_values(
     for done in range(1, max_sweeps + 1):
         values, change = sweep(values, policy)
         advance(1, f"change {change:.2g}")
-        if change <= wanted(values):
+        limit = wanted(sweep.largest(values))
+        if change <= limit:
+            values, policy = sweep.found(values, policy)
             return Solved(values, policy, change, done, _bound(problem, values, change, gamma))
-        values = sweep.between(values, policy, wanted(values))
+        values = sweep.between(values, policy, limit)
     raise JobError(f"values still change by {change:.2g} after {max_sweeps} sweeps; allow more, or a larger tol")
 
 
@@ -129,23 +135,35 @@ class _Wanted:
             raise InputError(f"tol must be above 0, got {tol}")
         self.single, self.tol = kind is np.float32, tol
 
-    def __call__(self, values: Array) -> float:
-        smallest = SPACING * float(np.abs(values).max(initial=0)) if self.single else 0.0
+    def __call__(self, largest: float) -> float:
+        """For values of which the largest is so large.
+
+        Raises:
+            InputError: if it is not finite, or tol cannot be reached.
+        """
+        if not np.isfinite(largest):
+            raise InputError('values are too large for float32; take dtype="float64", or rewards of smaller units')
+        smallest = SPACING * largest if self.single else 0.0
         if self.tol is None:
             return max(TOL, smallest)
         if self.tol < smallest / 2:  # about 1e-6 of the largest value
             raise InputError(
-                f"tol {self.tol:g} is below what float32 can tell at values of {np.abs(values).max():.3g}; take "
+                f"tol {self.tol:g} is below what float32 can tell at values of {largest:.3g}; take "
                 f'{smallest:.1g} or more, or dtype="float64"'
             )
         return self.tol
 
 
 def _bound(problem: Problem, values: Array, change: float, gamma: float) -> float:
-    """The certified error: rounding is at most half a unit a term of the sum, of the largest number in it."""
+    """The certified error, for the penalised rewards as they are stored."""
     largest = max(float(np.abs(values).max(initial=0)), _largest_reward(problem.reward, problem.terminal))
-    rounding = (problem.successors.shape[2] + 3) * float(np.finfo(values.dtype).eps) * largest
-    return objective.error_bound(change, gamma, rounding)
+    return objective.error_bound(change, gamma, _rounding(problem, largest))
+
+
+def _rounding(problem: Problem, largest: float) -> float:
+    """Of a backup whose numbers are at most so large: half a unit for each of the k terms, of their weights, of the
+    products with the discount and the slip, of the reward and of the sum with it."""
+    return (2 * problem.successors.shape[2] + 6) * float(np.finfo(problem.reward.dtype).eps) * largest
 
 
 def _largest_reward(reward: Array, terminal: NDArray[np.bool_]) -> float:
@@ -153,7 +171,20 @@ def _largest_reward(reward: Array, terminal: NDArray[np.bool_]) -> float:
     return float(np.abs(reward, where=np.isfinite(reward), out=np.zeros_like(reward)).max(initial=0))
 
 
-class _CompiledSweep:
+class _OnTheHost:
+    """Values and policy are NumPy arrays all the time."""
+
+    def largest(self, values: Array) -> float:
+        return float(np.abs(values).max(initial=0))
+
+    def between(self, values: Array, policy: NDArray[np.int32], tol: float) -> Array:
+        return values
+
+    def found(self, values: Array, policy: NDArray[np.int32]) -> tuple[Array, NDArray[np.int32]]:
+        return values, policy
+
+
+class _CompiledSweep(_OnTheHost):
     """One sweep over all actions, and what modified policy iteration does between two of them."""
 
     def __init__(self, problem: Problem, gamma: float, slip: float, method: str) -> None:
@@ -182,7 +213,7 @@ class _CompiledSweep:
         return values
 
 
-class _NumpySweep:
+class _NumpySweep(_OnTheHost):
     def __init__(self, problem: Problem, gamma: float, slip: float) -> None:
         self.problem, self.gamma, self.slip = problem, gamma, slip
 
@@ -195,9 +226,6 @@ class _NumpySweep:
         policy[:] = q.argmax(1)
         found = objective.state_values(q, self.slip).astype(values.dtype)
         return found, float(np.abs(found - values).max(initial=0))
-
-    def between(self, values: Array, policy: NDArray[np.int32], tol: float) -> Array:
-        return values
 
 
 class _TorchSweep:
@@ -236,14 +264,20 @@ class _TorchSweep:
             policy[rows] = (q == top[:, None]).to(torch.uint8).argmax(1).to(torch.int32)
         return found, policy
 
-    def __call__(self, values: Array, policy: NDArray[np.int32]) -> tuple[Array, float]:
+    def __call__(self, values: Any, policy: Any) -> tuple[Any, float]:
+        """Values stay on the device; the policy is that of :meth:`found`."""
         before = self.torch.as_tensor(values, device=self.device)
-        found, chosen = self.of_rows(before)
-        policy[:] = chosen.cpu().numpy()
-        return found.cpu().numpy(), float((found - before).abs().max()) if len(values) else 0.0
+        found, self.chosen = self.of_rows(before)
+        return found, float((found - before).abs().max()) if len(found) else 0.0
 
-    def between(self, values: Array, policy: NDArray[np.int32], tol: float) -> Array:
+    def largest(self, values: Any) -> float:
+        return float(values.abs().max()) if len(values) else 0.0
+
+    def between(self, values: Any, policy: Any, tol: float) -> Any:
         return values
+
+    def found(self, values: Any, policy: Any) -> tuple[Array, NDArray[np.int32]]:
+        return values.cpu().numpy(), self.chosen.cpu().numpy()
 
 
 def solve_sharded(
@@ -295,12 +329,11 @@ def solve_sharded(
         before, values = values, gathered(found)
         change = float((values - before).abs().max())
         advance(1, f"change {change:.2g}")
-        if change <= wanted(values.numpy()):
+        if change <= wanted(float(values.abs().max())):
             largest = torch.tensor(_largest_reward(problem.reward[own], problem.terminal[own]))
             distributed.all_reduce(largest, distributed.ReduceOp.MAX)
             size_of = max(float(largest), float(values.abs().max()))
-            rounding = (problem.successors.shape[2] + 3) * float(np.finfo(kind).eps) * size_of
-            bound = objective.error_bound(change, gamma, rounding)
+            bound = objective.error_bound(change, gamma, _rounding(problem, size_of))
             return Solved(values.numpy(), gathered(policy).numpy(), change, done, bound)
     raise JobError(f"values still change by {change:.2g} after {max_sweeps} sweeps; allow more, or a larger tol")
 
@@ -335,7 +368,7 @@ def solve_many(
     for done in range(1, max_sweeps + 1):
         sweep(values, policy, *problem, discounts, slips, change)
         advance(1, f"change {change.max():.2g}")
-        if all(change[b] <= wanted(values[:, b]) for b in range(count)):
+        if all(change[b] <= wanted(float(np.abs(values[:, b]).max(initial=0))) for b in range(count)):
             return [
                 Solved(
                     values[:, b].copy(),
@@ -350,13 +383,17 @@ def solve_many(
 
 
 def policy_values(problem: Problem, policy: NDArray[np.int32], gamma: float, tol: float = 1e-4) -> Array:
-    """Discounted sum of the problem's rewards along a fixed policy, (N,), to within gamma / (1 - gamma) tol."""
+    """Discounted sum of the problem's rewards along a fixed policy, (N,).
+
+    Off by at most gamma / (1 - gamma) times ``tol``, or times what single precision can tell if that is more.
+    """
     from .kernels import chosen_rows, share_of, sweeps_for
 
     kind = problem.reward.dtype.type
     values = np.zeros(len(problem.terminal), kind)
     rows = chosen_rows(policy, *problem[:3])
-    scale = max(1.0, _largest_reward(problem.reward, problem.terminal) / (1 - gamma))
+    own = np.where(problem.terminal, 0, rows[2])
+    scale = max(1.0, float(np.abs(own).max(initial=0)) / (1 - gamma))
     smallest = SPACING * scale if kind is np.float32 else 0.0
     evaluate = sweeps_for(problem.successors, problem.weights).evaluate
     share = share_of(gamma, problem.successors, problem.weights)

@@ -50,10 +50,11 @@ class SweepResult:
 def cost_unit(model: DACMDP) -> float:
     """The cost at which the median neighbour takes a mean reward away: a scale for C that features and rewards share.
 
-    Mean absolute reward over the median distance of a core state to its nearest neighbour, by action; 1 if either is 0.
+    Mean absolute reward over the median distance of a core state to its nearest neighbour of an action; distances of 0,
+    which cost nothing at any C, are left out. 1 if no reward or no distance is above 0.
     """
     alive = ~model.dataset_.terminals
-    distances = model.tables_.distances[alive][:, model.tables_.counts > 0, 0]
+    distances = model.tables_.distances[:, :, 0][alive][:, model.tables_.counts > 0]
     reward = float(np.abs(model.dataset_.rewards).mean())
     positive = distances[distances > 0]
     return reward / float(np.median(positive)) if reward > 0 and len(positive) else 1.0
@@ -68,6 +69,7 @@ def sweep(
     episodes: int = 20,
     seed: int = 0,
     lookup: str = "lookahead",
+    max_steps: int | None = None,
 ) -> SweepResult:
     """Build once, and solve and judge every setting of a grid.
 
@@ -77,17 +79,20 @@ def sweep(
             left out are the model's. None: k in 1, 5, 20 and relative costs 0, 0.01, 0.1, 1, 10.
         evaluator: a Gymnasium id or vector environment, played for ``episodes`` episodes with the same seeds for every
             setting; "fqe": fitted Q evaluation on the log, where there is no environment; a function of a solution;
-            None: none, and the best is the setting of the highest mean value less nothing, which favours low costs.
+            None: none, and the best is the setting of the highest mean planned value, which favours low costs.
         model: whose encoder, scale, weights and index are used; None: :class:`.DACMDP` as it comes.
         episodes: that an environment is played for, a setting.
-        seed: of the episodes.
+        seed: of the episodes, and of the fitted Q evaluation.
         lookup: of the policies that are played.
+        max_steps: cuts longer episodes; some environments have no end of their own.
 
     Raises:
         InputError: for another name in the grid, an empty list, or values out of range.
     """
     model = DACMDP() if model is None else model
     settings = _settings(grid, model)
+    if evaluator == "fqe":
+        _check_fqe(dataset, settings)
     largest = max(int(own["k"]) for own in settings)
     if hasattr(model, "tables_") and model.k >= largest and model.dataset_ is dataset:
         built = model
@@ -113,8 +118,8 @@ def sweep(
         row = own | {
             "mean": np.nan,
             "standard_error": np.nan,
-            "mean_value": float(solution.values[~solution.problem.terminal].mean()),
-            "penalty": float(solution.penalty[~solution.problem.terminal].mean()),
+            "mean_value": _mean(solution.values, solution),
+            "penalty": _mean(solution.penalty, solution),
             "error_bound": solution.error_bound,
             "sweeps": solution.sweeps,
             "seconds": solution.seconds,
@@ -122,13 +127,13 @@ def sweep(
         if evaluator == "fqe":
             policies[i] = actions_on_log(solution, lookup)
         elif evaluator is not None:
-            row |= _judged(solution, evaluator, episodes, seed, lookup)
+            row |= _judged(solution, evaluator, episodes, seed, lookup, max_steps)
         rows[i] = row
         score = row["mean"] if evaluator not in (None, "fqe") else row["mean_value"]
         if evaluator != "fqe" and (best is None or (score, -i) > (best[0], -best[1])):
             best = (score, i, solution)
     if evaluator == "fqe":
-        best = _judge_by_log(dataset, built, settings, rows, policies)
+        best = _judge_by_log(dataset, built, settings, rows, policies, seed)
     assert best is not None
     table = pd.DataFrame([rows[i] for i in range(len(settings))])
     return SweepResult(table, best[2], best[1], built.build_seconds_, len(settings))
@@ -144,10 +149,9 @@ def _settings(grid: Mapping[str, Sequence[float]] | None, model: DACMDP) -> list
             raise InputError(f"the sweep has no value for '{name}'")
     if "cost" in grid and "relative_cost" in grid:
         raise InputError("give cost or relative_cost, not both")
-    for name in ("k",):
-        for value in grid.get(name, ()):
-            if value < 1 or value != int(value):
-                raise InputError(f"k must be whole numbers of 1 or more, got {value}")
+    for value in grid.get("k", ()):
+        if not 1 <= value < np.inf or value != int(value):
+            raise InputError(f"k must be whole numbers of 1 or more, got {value}")
     settings: list[dict[str, float]] = [{"gamma": model.gamma, "slip": 0.0, "k": model.k}]
     if "relative_cost" not in grid:
         settings[0]["cost"] = model.cost
@@ -164,12 +168,30 @@ def _with_neighbours(model: DACMDP, k: int) -> DACMDP:
     return other
 
 
-def _judged(solution: Solution, evaluator: Any, episodes: int, seed: int, lookup: str) -> dict[str, float]:
+def _mean(values: NDArray[np.floating], solution: Solution) -> float:
+    """Over the core states that are no end states; 0 if there is none."""
+    alive = ~solution.problem.terminal
+    return float(values[alive].mean()) if alive.any() else 0.0
+
+
+def _check_fqe(dataset: TransitionDataset, settings: Sequence[Mapping[str, float]]) -> None:
+    if not dataset.is_discrete:
+        raise InputError("fitted Q evaluation takes discrete actions; judge by an environment or a function")
+    if len({own["gamma"] for own in settings}) > 1:
+        raise InputError("fitted Q evaluation compares policies of one discount; give one gamma")
+
+
+def _judged(
+    solution: Solution, evaluator: Any, episodes: int, seed: int, lookup: str, max_steps: int | None
+) -> dict[str, float]:
     if callable(evaluator):
         return {"mean": float(evaluator(solution))}
     from rostra.fields.rl.evaluation import evaluate
 
-    found = evaluate(lambda observations: solution.act(observations, lookup=lookup), evaluator, episodes, seed)
+    def policy(observations: NDArray[Any]) -> Any:
+        return solution.act(observations, lookup=lookup)
+
+    found = evaluate(policy, evaluator, episodes, seed, max_steps=max_steps)
     return {"mean": found.mean, "standard_error": found.standard_error}
 
 
@@ -179,8 +201,15 @@ def actions_on_log(
     """A policy's actions at the log's next states, (N,), and at its first states, (episodes,).
 
     Where an episode ended no action matters, and none may be allowed: it is 0 there.
+
+    Raises:
+        InputError: for continuous actions, or the look-up "soft", which draws.
     """
     dataset = solution.model.dataset_
+    if not dataset.is_discrete:
+        raise InputError("fitted Q evaluation takes discrete actions; play the policy in an environment")
+    if lookup == "soft":
+        raise InputError("fitted Q evaluation judges policies that do not draw; 'soft' does")
     actions = np.zeros(len(dataset), np.int64)
     alive = np.flatnonzero(~dataset.terminals)
     for part in np.array_split(alive, max(1, len(alive) // 65_536)):
@@ -195,20 +224,19 @@ def _judge_by_log(
     settings: Sequence[Mapping[str, float]],
     rows: dict[int, dict[str, float]],
     policies: Mapping[int, tuple[Any, Any]],
+    seed: int,
 ) -> tuple[float, int, Solution]:
     """Fitted Q evaluation, of all policies of one discount at once; the best by its value is solved again."""
     from .off_policy import fitted_q_evaluation
 
-    discounts = {own["gamma"] for own in settings}
-    if len(discounts) > 1:
-        raise InputError("fitted Q evaluation compares policies of one discount; give one gamma")
     chosen = sorted(policies)
     found = fitted_q_evaluation(
         dataset,
         np.stack([policies[i][0] for i in chosen]),
         np.stack([policies[i][1] for i in chosen]),
-        discounts.pop(),
-        encoder=built.encoder if callable(built.encoder) else None,
+        settings[0]["gamma"],
+        encoder=None if built.encoder is None else built.features_of,
+        seed=seed,
     )
     for place, i in enumerate(chosen):
         rows[i]["mean"] = float(found.values[place])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, prepare
+from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, number_list, prepare
 from rostra.engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def curves(
     from .complexity import TARGETS, SampleComplexity, TrainingStore, measure_at
     from .learners import as_learner
 
-    dimensions, sizes = _numbers(d, "--d"), sorted(_numbers(n, "--n"))
+    dimensions, sizes = _sizes("--d", d), sorted(_sizes("--n", n))
     make = _task_maker(task)
     tasks = {D: make(D) for D in dimensions}
     chosen = {name: as_learner(_learner(name, device)) for name in list_option(learner)}
@@ -120,7 +120,7 @@ def exponent(
     from .learners import as_learner
     from .tasks import TASKS
 
-    dimensions = _numbers(d or DIMENSIONS.get(task, "8,12,16,24,32"), "--d")
+    dimensions = _sizes("--d", d or DIMENSIONS.get(task, "8,12,16,24,32"))
     names = list_option(learner)
     chosen = {name: as_learner(_learner(name, device)) for name in names}
     make = _task_maker(task)
@@ -297,14 +297,8 @@ def rotate(
 # ------------------------------------------------------- what options name
 
 
-def _numbers(text: str, option: str) -> list[int]:
-    try:
-        found = [int(part) for part in list_option(text)]
-    except ValueError:
-        found = []
-    if not found or min(found) < 1:
-        raise InputError(f"{option} must be whole numbers of at least 1, such as 8,16,32; got '{text}'")
-    return found
+def _sizes(option: str, text: str) -> list[int]:
+    return number_list(option, text, whole=True, low=1, example="8,16,32")
 
 
 def _task_maker(task: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, prepare
+from rostra.engine.commands import Device, JsonOutput, Quiet, Seed, Threads, emit, list_option, number_list, prepare
 from rostra.engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ def sweep(
     unknown = [name for name in chosen if name not in METHODS]
     if unknown or not chosen:
         raise InputError(f"--methods must name some of {', '.join(METHODS)}; got '{methods}'")
-    weights, budgets = _floats(rho, "--rho"), _floats(eps, "--eps")
+    weights, budgets = number_list("--rho", rho, example="1,5,25"), number_list("--eps", eps, example="0.01,0.1")
     table, labels = _table(data, label, list_option(exclude))
     names = _sensitive(sensitive, label, table)
     estimator = SenSeIClassifier(
@@ -360,10 +360,3 @@ def sweep(
 def _setting(line: Any, varied: list[str]) -> str:
     """What tells a model from others of its method."""
     return ", ".join(f"{name} {line[name]:g}" for name in varied if line[name] == line[name])
-
-
-def _floats(text: str, option: str) -> list[float]:
-    try:
-        return [float(part) for part in list_option(text)]
-    except ValueError:
-        raise InputError(f"{option} must hold numbers, such as 1,5,25; got '{text}'") from None
