@@ -323,7 +323,7 @@ class DACMDP:
     def _rewards(self, bonus: Bonus | ArrayLike | None) -> Array:
         data = self.dataset_
         if bonus is None:
-            return data.rewards
+            return data.rewards.copy()  # a read-only array would have the loops compiled once more
         found = np.asarray(
             bonus(data.observations, data.actions, data.next_observations) if callable(bonus) else bonus, float
         )
