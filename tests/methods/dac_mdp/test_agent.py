@@ -129,11 +129,11 @@ def test_look_ahead_is_the_definition(seed, k, cost):
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize("n", [20, 100, 1000])
 def test_a_cost_above_the_lipschitz_constant_gives_lower_bounds(n, k):
-    log = chain_log(n, seed=0)
-    model = DACMDP(k=k, cost=10.0, gamma=0.9, **TIGHT).fit(log, tol=1e-10)
-    values = model.q_values(GRID[:, None]).max(1)
-    assert (values <= chain_return(model.act, GRID) + 1e-8).all()
-    assert (values <= chain_optimal_value(GRID) + 1e-8).all()
+    """Of the optimum, for every log; the plan's own return has no such bound."""
+    for seed in range(4):
+        model = DACMDP(k=k, cost=10.0, gamma=0.9, **TIGHT).fit(chain_log(n, seed), tol=1e-10)
+        values = model.q_values(GRID[:, None]).max(1)
+        assert (values <= chain_optimal_value(GRID) + 1e-8).all()
 
 
 def test_without_cost_gaps_are_exploited():

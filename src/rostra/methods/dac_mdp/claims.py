@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rostra.engine.claims import Claim, Context, Row, Scale
+from rostra.engine.errors import JobError
 from rostra.engine.stats import Law, NonInferiority, Superiority, Threshold
 
 if TYPE_CHECKING:
@@ -225,6 +226,8 @@ def learned(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context
         for game in settings["games"]:
             log = _kept_log(settings, game, seed, context)
             own = float(log.episode_returns().mean())
+            if own <= 0:
+                raise JobError(f"the log of {game}, seed {seed}, earned nothing: scores cannot be told in its units")
             if arm == "behaviour":
                 found = own
             else:
@@ -273,6 +276,8 @@ def _kept_log(settings: Mapping[str, Any], game: str, seed: int, context: Contex
 
 def _play_log(settings: Mapping[str, Any], game: str, seed: int) -> Any:
     """Four of five episodes with 20 % random actions, the others with 0.1 %: as the authors' code makes its logs."""
+    from contextlib import closing
+
     from rostra.fields.rl.collection import collect, epsilon_greedy
     from rostra.fields.rl.environments import make_envs
 
@@ -281,9 +286,9 @@ def _play_log(settings: Mapping[str, Any], game: str, seed: int) -> Any:
 
     env_id = f"MinAtar/{game}-v1"
     player = train_by_playing(env_id, settings["playing"], seed, EncoderConfig(**settings["training"], seed=seed))
-    envs = make_envs(env_id, 8)
-    behaviour = epsilon_greedy(player.act, envs.single_action_space, [0.2, 0.2, 0.2, 0.2, 1e-3])
-    return collect(behaviour, envs, settings["n"], seed)
+    with closing(make_envs(env_id, 8)) as envs:
+        behaviour = epsilon_greedy(player.act, envs.single_action_space, [0.2, 0.2, 0.2, 0.2, 1e-3])
+        return collect(behaviour, envs, settings["n"], seed)
 
 
 def _kept_encoder(settings: Mapping[str, Any], game: str, kind: str, seed: int, log: Any, context: Context) -> Any:
@@ -413,8 +418,8 @@ def draw_seconds(rows: Mapping[str, Sequence[Row]]) -> "Figure":
 def pessimism(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:
     """The chain on [0, 1] whose Q* has Lipschitz constant 10: the largest excess of a planned value over a grid.
 
-    ``over_return``: planned value less the true return of the planned policy; ``over_optimum``: less V*. Arms:
-    "cost C".
+    ``over_optimum``: planned value less V*; ``above``: share of the grid where it is larger than V*; ``over_return``:
+    planned value less the true return of the planned policy, for which no bound is known. Arms: "cost C".
     """
     import numpy as np
 
@@ -434,6 +439,7 @@ def pessimism(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], conte
                     "k": k,
                     "over_return": float((planned - chain_return(model.act, places)).max()),
                     "over_optimum": float((planned - chain_optimal_value(places)).max()),
+                    "above": float((planned > chain_optimal_value(places) + 1e-8).mean()),
                 }
 
 
@@ -586,23 +592,25 @@ CLAIMS = (
     ),
     Claim(
         name="pessimism",
-        statement="With a cost of the Lipschitz constant of Q*, planned values are lower bounds; with none, not.",
+        statement="At a cost of the Lipschitz constant of Q*, planned values are below the optimum; at none, not.",
         source="Section 4; the lower bound holds for deterministic environments",
         paper={},
-        metric="over_return",
-        unit="largest planned value less true return",
+        metric="over_optimum",
+        unit="largest planned value less the optimum",
         arms=("cost 10", "cost 3", "cost 0"),
         scales={
             "smoke": Scale({"n": [20, 100], "k": [1, 5]}, seeds=2, chunk=2),
             "laptop": Scale({"n": [20, 100, 1000], "k": [1, 5]}, seeds=20, chunk=20),
         },
         comparisons=(
-            Threshold("cost 10", "over_return", 0.0, lower_is_better=True),
-            Threshold("cost 10", "over_optimum", 0.0, lower_is_better=True),
-            Threshold("cost 0", "over_return", 0.0),
+            Law("cost 10", "above", 0.0, 0.0),
+            Threshold("cost 0", "over_optimum", 0.0),
         ),
         run=pessimism,
         index=("seed", "n", "k"),
-        note="L = 10 here. A test holds the bound for every log, not on average.",
+        note=(
+            "L = 10 here. The bound is for every log and every state, so the law allows no exception. The return of "
+            "the plan itself may be lower than planned: it takes a step by the nearest pairs, which lead elsewhere."
+        ),
     ),
 )
