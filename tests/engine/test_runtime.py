@@ -26,3 +26,10 @@ def test_a_device_without_float64_is_refused(monkeypatch):
 
 def test_the_cpu_can_be_used():
     assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_memory_is_what_the_machine_or_its_control_group_allows():
+    import os
+
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < runtime.available_memory() <= physical

@@ -229,28 +229,19 @@ def resolve(
     from rostra.engine.checkpoints import check_folder
 
     from .agent import DACMDP
-    from .questions import ends, penalties
+    from .questions import carried_over, ends, penalties
 
     if out is not None:
         check_folder(out)
     fitted = DACMDP.load(model, device=_device(device))
     before = fitted.solution_
     data = fitted.dataset_
-    given: dict[str, Any] = {"gamma": gamma, "cost": cost, "slip": slip}
-    question: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    rewards: Any = data.rewards
-    ended, allowed = data.terminals, None
-    if not anew:
-        question = {name: getattr(before, name) for name in given} | question
-        rewards, ended = before.rewards, before.problem.terminal
-        allowed = before.allowed.core if before.allowed.actions is None else before.allowed.actions
-        if before.allowed.core is not None and before.allowed.actions is not None:
-            allowed = before.allowed.core & before.allowed.actions
+    question: dict[str, Any] = {} if anew else carried_over(before)
+    question |= {name: value for name, value in (("gamma", gamma), ("cost", cost), ("slip", slip)) if value is not None}
     if penalty:
-        rewards = rewards + penalties(penalty, data)
+        question["reward"] = question.get("reward", 0.0) + penalties(penalty, data)
     if end:
-        ended = ended | ends(end, data)
-    question |= {"reward": rewards - data.rewards, "terminal": ended, "mask": allowed}
+        question["terminal"] = question.get("terminal", data.terminals) | ends(end, data)
     question["forbid"] = number_list("--forbid", forbid, whole=True, low=0) if forbid else []
     after = fitted.solve(**question, initial=before, backend=_backend(fitted))
     alive = ~(before.problem.terminal | after.problem.terminal)
@@ -262,43 +253,14 @@ def resolve(
         "after": _of_solution(after),
         "changed_actions": changed,
     }
-    lines = [
-        f"solved again in {after.seconds:.3f} s ({after.sweeps} sweeps); the build took {fitted.build_seconds_:.2f} s",
-        f"another action in {changed:.1%} of {int(alive.sum())} core states",
-        _line("", "before", "after"),
-    ]
-    for name, title in (("gamma", "discount"), ("cost", "cost"), ("slip", "slip"), ("mean_value", "mean value")):
-        lines.append(_line(title, *(number(found[when][name]) for when in ("before", "after"))))
-    lines.append(_line("mean discounted cost", *(number(found[when]["mean_penalty"]) for when in ("before", "after"))))
-    for when in ("before", "after"):
-        if found[when]["forbidden"]:
-            lines.append(
-                _line(
-                    "forbidden actions",
-                    *(", ".join(map(str, found[own]["forbidden"])) or "none" for own in ("before", "after")),
-                )
-            )
-            break
-    if found["before"]["action_shares"] is not None and found["after"]["action_shares"] is not None:
-        for action, shares in enumerate(
-            zip(found["before"]["action_shares"], found["after"]["action_shares"], strict=True)
-        ):
-            lines.append(_line(f"planned action {action}", *(f"{share:.1%}" for share in shares)))
     if env is not None:
         for when, solution in (("before", before), ("after", after)):
             found[when]["episodes"] = _played(solution, env, episodes, seed, max_steps=max_steps)
-        played = [found[when]["episodes"] for when in ("before", "after")]
-        lines.append(
-            _line(
-                f"return, {episodes} episodes",
-                *(f"{number(own['mean_return'])} ± {number(own['standard_error'])}" for own in played),
-            )
-        )
-        if played[0]["action_shares"] is not None:
-            lines += [
-                _line(f"played action {action}", *(f"{own['action_shares'][action]:.1%}" for own in played))
-                for action in range(len(played[0]["action_shares"]))
-            ]
+    lines = [
+        f"solved again in {after.seconds:.3f} s ({after.sweeps} sweeps); the build took {fitted.build_seconds_:.2f} s",
+        f"another action in {changed:.1%} of {int(alive.sum())} core states",
+        *_changes(found["before"], found["after"]),
+    ]
     if out is not None:
         fitted.solution_, fitted.gamma, fitted.cost = after, after.gamma, after.cost
         fitted.save(out, notes={"model": str(model)})
@@ -546,6 +508,31 @@ def _of_episodes(found: dict[str, Any]) -> str:
     if found["action_shares"] is not None:
         text += "; actions " + ", ".join(f"{i}: {share:.1%}" for i, share in enumerate(found["action_shares"]))
     return text
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """A line for each number that tells two answers apart."""
+    both = (before, after)
+    lines = [_line("", "before", "after")]
+    names = {"gamma": "discount", "cost": "cost", "slip": "slip", "mean_value": "mean value"}
+    for name, title in (names | {"mean_penalty": "mean discounted cost"}).items():
+        lines.append(_line(title, *(number(own[name]) for own in both)))
+    if before["forbidden"] or after["forbidden"]:
+        lines.append(_line("forbidden actions", *(", ".join(map(str, own["forbidden"])) or "none" for own in both)))
+    if before["action_shares"] and after["action_shares"]:
+        lines += [
+            _line(f"planned action {action}", *(f"{share:.1%}" for share in shares))
+            for action, shares in enumerate(zip(*(own["action_shares"] for own in both), strict=True))
+        ]
+    if "episodes" in before:
+        played = [own["episodes"] for own in both]
+        returns = (f"{number(own['mean_return'])} ± {number(own['standard_error'])}" for own in played)
+        lines.append(_line(f"return, {played[0]['episodes']} episodes", *returns))
+        lines += [
+            _line(f"played action {action}", *(f"{own['action_shares'][action]:.1%}" for own in played))
+            for action in range(len(played[0]["action_shares"] or []))
+        ]
+    return lines
 
 
 def _line(title: str, before: str, after: str) -> str:

@@ -25,6 +25,8 @@ EXACT_POINTS = 200_000
 RECALL = 0.98
 """Least share of true neighbours that an approximate index must find."""
 RECALL_QUERIES = 1000
+FEW_POINTS = 4096
+"""Up to here all points are looked at again for every query whose last neighbour is not the only one so near."""
 BLOCK = 1 << 16
 """Queries at a time."""
 
@@ -72,7 +74,8 @@ class NeighbourIndex:
     def search(self, queries: Array, k: int) -> tuple[Rows, Array]:
         """Rows and distances, nearest first, shape (Q, min(k, n)) each.
 
-        Of equally distant rows the lower ones are taken, unless the index is approximate.
+        Of equally distant rows the lower ones are taken. Where all of many points are compared, or the index is
+        approximate, this holds among the points that were fetched, which are twice as many as asked for.
 
         Args:
             queries: shape (Q, d).
@@ -98,7 +101,7 @@ class NeighbourIndex:
         else:
             found, distances = self._ask_library(queries, more)
         rows, nearest = expand_neighbours(found[:, :wanted], distances[:, :wanted], self._starts, self._members, k)
-        if more > wanted and self.kind in ("kdtree", "faiss"):
+        if more > wanted and (self.kind == "kdtree" or (self.kind == "faiss" and len(self._points) <= FEW_POINTS)):
             for query in np.flatnonzero(distances[:, wanted] == distances[:, wanted - 1]):
                 own = self._as_near(queries[query], distances[query, wanted])
                 lengths = self._lengths(queries[query], own)

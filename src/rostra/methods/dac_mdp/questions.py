@@ -1,16 +1,21 @@
 """What-if questions as a person types them: 'action==1:-0.2', 'obs[0]>1.5 & action==2:-1', 'next_obs[2]>0.2'."""
 
-__all__ = ["conditions", "ends", "penalties"]
+__all__ = ["carried_over", "conditions", "ends", "penalties"]
 
+import functools
 import operator
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rostra.engine.errors import InputError
 from rostra.fields.rl.transitions import TransitionDataset
+
+if TYPE_CHECKING:
+    from .solution import Solution
 
 _OPERATORS = {
     "==": operator.eq,
@@ -80,6 +85,20 @@ def ends(texts: Sequence[str], log: TransitionDataset) -> NDArray[np.bool_]:
             raise InputError(f"an end state is told by obs[i] alone, got '{text}'")
         found |= conditions(text.replace("obs", "next_obs"), log)
     return found
+
+
+def carried_over(solution: "Solution") -> dict[str, Any]:
+    """What a solution was asked, as :meth:`.DACMDP.solve` takes it: gamma, cost, slip, reward, terminal, mask."""
+    log, allowed = solution.model.dataset_, solution.allowed
+    masks = [mask for mask in (allowed.actions, allowed.core) if mask is not None]
+    return {
+        "gamma": solution.gamma,
+        "cost": solution.cost,
+        "slip": solution.slip,
+        "reward": solution.rewards - log.rewards,
+        "terminal": solution.problem.terminal,
+        "mask": functools.reduce(np.logical_and, masks[::-1]) if masks else None,
+    }
 
 
 def _column(log: TransitionDataset, name: str, place: str | None, term: str) -> NDArray[np.float64]:
