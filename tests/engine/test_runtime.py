@@ -1,10 +1,12 @@
 """Devices: what cannot be used is refused in one line."""
 
+import os
+
 import pytest
 import torch
 
 from rostra.engine.errors import InputError
-from rostra.engine.runtime import resolve_device
+from rostra.engine.runtime import available_memory, resolve_device
 
 
 def test_a_device_without_float64_is_refused(monkeypatch):
@@ -29,7 +31,5 @@ def test_the_cpu_can_be_used():
 
 
 def test_memory_is_what_the_machine_or_its_control_group_allows():
-    import os
-
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 0 < runtime.available_memory() <= physical
+    assert 0 < available_memory() <= physical
