@@ -550,7 +550,7 @@ CLAIMS = (
                 seeds=1,
                 arms=("dac on dqn", "dqn"),
             ),
-            "laptop": Scale(_MINATAR, seeds=5),
+            "laptop": Scale({**_MINATAR, "games": ["Breakout"]}, seeds=5),
             "paper": Scale({**_MINATAR, "playing": 5_000_000, "n": 1_000_000, "episodes": 100}, seeds=5),
         },
         comparisons=(
@@ -560,7 +560,8 @@ CLAIMS = (
         run=learned,
         index=("seed", "game"),
         note=(
-            "MinAtar in place of Atari; the paper's table needs logs that only a download has. All offline methods get "
+            "MinAtar in place of Atari; the paper's table needs logs that only a download has (Breakout alone at laptop "
+            "scale, for want of time; Asterix too at paper scale). All offline methods get "
             "the same log and as many minibatches. DAC-MDP takes k = 5, after one try on a seed that is not reported "
             "(1 and 20 were worse, costs alike); CQL (alpha 1) was not tuned: it is shown, not compared."
         ),
