@@ -561,9 +561,9 @@ CLAIMS = (
         index=("seed", "game"),
         note=(
             "MinAtar in place of Atari; the paper's table needs logs that only a download has. Breakout alone at "
-            "laptop scale, for want of time. All offline methods get the same log and as many minibatches. DAC-MDP takes "
-            "k = 5, after one try on a seed that is not reported (1 and 20 were worse, costs alike); CQL (alpha 1) was not "
-            "tuned: it is shown, not compared."
+            "laptop scale, for want of time. All offline methods get the same log and as many minibatches. DAC-MDP "
+            "takes k = 5, after one try on a seed that is not reported (1 and 20 were worse, costs alike); CQL "
+            "(alpha 1) was not tuned: it is shown, not compared."
         ),
     ),
     Claim(
