@@ -2,6 +2,7 @@
 
 __all__ = ["app", "main"]
 
+import contextlib
 import errno
 import json
 import os
@@ -270,8 +271,11 @@ def get_datasets(names: Annotated[list[str], typer.Argument(help="Names of data 
 
 
 def _datasets() -> dict[str, Any]:
-    modules = [submodule(name, "data") for name in installed()]
-    return {dataset.name: dataset for module in modules if module for dataset in module.DATASETS}
+    modules = []
+    for name in installed():
+        with contextlib.suppress(InputError):  # an extra is missing; a room that needs one generates its data
+            modules.append(submodule(name, "data"))
+    return {dataset.name: dataset for module in modules for dataset in getattr(module, "DATASETS", ())}
 
 
 @app.command()
