@@ -541,10 +541,10 @@ CLAIMS = (
                 {
                     **_MINATAR,
                     "games": ["Breakout"],
-                    "playing": 2000,
-                    "n": 2000,
-                    "training": {**_MINATAR["training"], "steps": 300, "target_period": 100},
-                    "episodes": 4,
+                    "playing": 1200,
+                    "n": 1500,
+                    "training": {**_MINATAR["training"], "steps": 200, "target_period": 100},
+                    "episodes": 2,
                     "max_steps": 200,
                 },
                 seeds=1,
@@ -575,7 +575,7 @@ CLAIMS = (
         unit="seconds of build and solve on two cores",
         arms=("small", "large"),
         scales={
-            "smoke": Scale({"n": {"small": 100_000}}, seeds=1, arms=("small",), threads=2),
+            "smoke": Scale({"n": {"large": 50_000}}, seeds=1, arms=("large",), threads=2),
             "laptop": Scale({"n": {"small": 100_000, "large": 1_000_000}}, seeds=5, threads=2),
             "paper": Scale({"n": {"small": 100_000, "large": 10_000_000}}, seeds=5, threads=2),
         },
