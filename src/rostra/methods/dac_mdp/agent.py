@@ -154,9 +154,7 @@ class DACMDP:
         self.scale_ = self._scale_of(raw, dataset.source)
         self.features_ = raw / self.scale_
         self._pairs = self._pairs_of(dataset)
-        self.tables_ = build_tables(
-            self._pairs, lambda rows: self._core_features(rows), len(dataset), self.k, self.memory_map
-        )
+        self.tables_ = build_tables(self._pairs, self._core_features, len(dataset), self.k, self.memory_map)
         self.build_seconds_ = time.perf_counter() - start
         return self
 
@@ -186,10 +184,7 @@ class DACMDP:
         """
         if not 1 <= k <= self.k:
             raise InputError(f"k must be in 1 to {self.k}, what was built; got {k}")
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.__dict__.pop("solution_", None)
-        found = self.tables_
+        other, found = self._unsolved(), self.tables_
         other.k = k
         other.tables_ = found._replace(
             successors=np.ascontiguousarray(found.successors[:, :, :k]),
@@ -261,10 +256,8 @@ class DACMDP:
         else:
             with progress_bar("solve", 0) as shown:
                 solved = solve_values(problem, gamma, **options, advance=shown)
-        own = copy.copy(self)  # which stays as it is when this model is built anew
-        own.__dict__.pop("solution_", None)
         return Solution(
-            own,
+            self._unsolved(),  # which stays as it is when this model is built anew
             problem,
             solved.values,
             solved.policy,
@@ -289,6 +282,12 @@ class DACMDP:
     def explain(self, observation: ArrayLike, **options: Any) -> Any:
         """Where a Q of ``solution_`` comes from; see :meth:`.Solution.explain`."""
         return self._solved().explain(observation, **options)
+
+    def _unsolved(self) -> Self:
+        """The same build, which later ones of this model do not change."""
+        other = copy.copy(self)
+        other.__dict__.pop("solution_", None)
+        return other
 
     def _solved(self) -> Solution:
         if not hasattr(self, "solution_"):

@@ -21,6 +21,14 @@ Encoder = Literal["raw", "dqn", "bcq", "bc"]
 Weights = Literal["uniform", "inverse", "official"]
 Index = Literal["auto", "exact", "kdtree", "faiss", "hnsw", "ivf"]
 LookUp = Literal["lookahead", "q_average", "nearest_core", "core_average", "soft"]
+Scaling = Annotated[Literal["standard", "none"], typer.Option(help="Divide features by their deviation.")]
+Features = Annotated[Encoder, typer.Option(help="Features: raw, or those of a network trained on the log.")]
+EncoderSteps = Annotated[int, typer.Option(min=1, help="Minibatches of that training.")]
+StateColumns = Annotated[str, typer.Option(help="Columns of a CSV; default: obs_*.")]
+ActionColumns = Annotated[str, typer.Option(help="Its column of actions (columns: continuous); default: action.")]
+RewardColumn = Annotated[str, typer.Option(help="Its column of rewards.")]
+WeightKind = Annotated[Weights, typer.Option(help="Of neighbours.")]
+IndexKind = Annotated[Index, typer.Option(help="Of neighbours.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes to play.")]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Cut longer episodes; some games have no end.")]
 MemoryMap = Annotated[Path | None, typer.Option(help="Folder for tables that do not fit into memory.")]
@@ -89,18 +97,16 @@ def fit(
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     k: Annotated[int, typer.Option(help="Neighbours of a pair.")] = 5,
     cost: Annotated[float, typer.Option(help="Reward lost per unit of distance to a neighbour.")] = 1.0,
-    weights: Annotated[Weights, typer.Option(help="Of neighbours.")] = "uniform",
+    weights: WeightKind = "uniform",
     gamma: Annotated[float, typer.Option(help="Discount, in [0, 1).")] = 0.99,
-    scale: Annotated[
-        Literal["standard", "none"], typer.Option(help="Divide features by their deviation.")
-    ] = "standard",
-    encoder: Annotated[Encoder, typer.Option(help="Features: raw, or those of a network trained on the log.")] = "raw",
-    encoder_steps: Annotated[int, typer.Option(min=1, help="Minibatches of that training.")] = 20_000,
-    index: Annotated[Index, typer.Option(help="Of neighbours.")] = "auto",
+    scale: Scaling = "standard",
+    encoder: Features = "raw",
+    encoder_steps: EncoderSteps = 20_000,
+    index: IndexKind = "auto",
     memory_map: MemoryMap = None,
-    observations: Annotated[str, typer.Option(help="Columns of a CSV; default: obs_*.")] = "",
-    action: Annotated[str, typer.Option(help="Its column of actions (columns: continuous); default: action.")] = "",
-    reward: Annotated[str, typer.Option(help="Its column of rewards.")] = "reward",
+    observations: StateColumns = "",
+    action: ActionColumns = "",
+    reward: RewardColumn = "reward",
     plot: Annotated[Path | None, typer.Option(help="Picture of values, distances and costs.")] = None,
     seed: Seed = 0,
     device: Device = None,
@@ -281,17 +287,15 @@ def sweep(
     env: Environment = None,
     episodes: Annotated[int, typer.Option(min=2, help="Episodes to play for each setting.")] = 20,
     max_steps: MaxSteps = None,
-    weights: Annotated[Weights, typer.Option(help="Of neighbours.")] = "uniform",
-    scale: Annotated[
-        Literal["standard", "none"], typer.Option(help="Divide features by their deviation.")
-    ] = "standard",
-    encoder: Annotated[Encoder, typer.Option(help="Features: raw, or those of a network trained on the log.")] = "raw",
-    encoder_steps: Annotated[int, typer.Option(min=1, help="Minibatches of that training.")] = 20_000,
-    index: Annotated[Index, typer.Option(help="Of neighbours.")] = "auto",
+    weights: WeightKind = "uniform",
+    scale: Scaling = "standard",
+    encoder: Features = "raw",
+    encoder_steps: EncoderSteps = 20_000,
+    index: IndexKind = "auto",
     memory_map: MemoryMap = None,
-    observations: Annotated[str, typer.Option(help="Columns of a CSV; default: obs_*.")] = "",
-    action: Annotated[str, typer.Option(help="Its column of actions (columns: continuous); default: action.")] = "",
-    reward: Annotated[str, typer.Option(help="Its column of rewards.")] = "reward",
+    observations: StateColumns = "",
+    action: ActionColumns = "",
+    reward: RewardColumn = "reward",
     out: Annotated[Path | None, typer.Option(help="CSV file for the table.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Heat map over k and cost.")] = None,
     save: Annotated[Path | None, typer.Option(help="Folder for the best model.")] = None,

@@ -2,6 +2,7 @@
 
 __all__ = ["DEFAULT_COSTS", "DEFAULT_NEIGHBOURS", "SweepResult", "actions_on_log", "cost_unit", "sweep"]
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -162,8 +163,9 @@ def _settings(grid: Mapping[str, Sequence[float]] | None, model: DACMDP) -> list
 
 def _with_neighbours(model: DACMDP, k: int) -> DACMDP:
     """The same settings, not built, with another k."""
-    other = object.__new__(type(model))
-    other.__dict__.update({name: value for name, value in model.__dict__.items() if not name.endswith("_")})
+    other = copy.copy(model)
+    for name in [name for name in vars(model) if name.endswith("_")]:
+        delattr(other, name)
     other.k = k
     return other
 
