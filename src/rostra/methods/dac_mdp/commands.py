@@ -27,7 +27,9 @@ EncoderSteps = Annotated[int, typer.Option(min=1, help="Minibatches of that trai
 StateColumns = Annotated[str, typer.Option(help="Columns of a CSV; default: obs_*.")]
 ActionColumns = Annotated[str, typer.Option(help="Its column of actions (columns: continuous); default: action.")]
 RewardColumn = Annotated[str, typer.Option(help="Its column of rewards.")]
-WeightKind = Annotated[Weights, typer.Option(help="Of neighbours.")]
+WeightKind = Annotated[
+    Weights | None, typer.Option(help="Of neighbours; default: uniform, of continuous actions inverse.")
+]
 IndexKind = Annotated[Index, typer.Option(help="Of neighbours.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes to play.")]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Cut longer episodes; some games have no end.")]
@@ -97,7 +99,7 @@ def fit(
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     k: Annotated[int, typer.Option(help="Neighbours of a pair.")] = 5,
     cost: Annotated[float, typer.Option(help="Reward lost per unit of distance to a neighbour.")] = 1.0,
-    weights: WeightKind = "uniform",
+    weights: WeightKind = None,
     gamma: Annotated[float, typer.Option(help="Discount, in [0, 1).")] = 0.99,
     scale: Scaling = "standard",
     encoder: Features = "raw",
@@ -129,7 +131,7 @@ def fit(
     model = _model(dataset, encoder, encoder_steps, seed, device)(
         k=k,
         cost=cost,
-        weights=weights,
+        **({} if weights is None else {"weights": weights}),
         gamma=gamma,
         scale=None if scale == "none" else scale,
         index=index,
@@ -287,7 +289,7 @@ def sweep(
     env: Environment = None,
     episodes: Annotated[int, typer.Option(min=2, help="Episodes to play for each setting.")] = 20,
     max_steps: MaxSteps = None,
-    weights: WeightKind = "uniform",
+    weights: WeightKind = None,
     scale: Scaling = "standard",
     encoder: Features = "raw",
     encoder_steps: EncoderSteps = 20_000,
@@ -335,7 +337,9 @@ def sweep(
         raise InputError("--plot shows one discount; give one --gamma")
     dataset = _read(log, observations, action, reward)
     model = _model(dataset, encoder, encoder_steps, seed, device)(
-        weights=weights, scale=None if scale == "none" else scale, device=_device(device)
+        **({} if weights is None else {"weights": weights}),
+        scale=None if scale == "none" else scale,
+        device=_device(device),
     )
     with _room_for_it():
         found = run_sweep(
