@@ -340,6 +340,8 @@ def sweep(
         **({} if weights is None else {"weights": weights}),
         scale=None if scale == "none" else scale,
         device=_device(device),
+        index=index,
+        memory_map=memory_map,
     )
     with _room_for_it():
         found = run_sweep(
