@@ -2,7 +2,8 @@
 
 __all__ = ["SCALES", "Claim", "Context", "Row", "Scale", "find_claims"]
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,29 @@ class Context:
         loaded = load(dataset)
         self.data[dataset.name] = loaded.provenance
         return loaded.value
+
+    @contextmanager
+    def kept(self, method: str, key: Any) -> "Iterator[Path]":
+        """The place, under a hash of ``key``, of something that several trials need: one makes it, the others wait.
+
+        Args:
+            method: Python name of the method.
+            key: all that it depends on, as JSON can hold it.
+
+        Yields:
+            A path that no other process looks at within the block. Whether something stands there says whether it
+            was made before.
+        """
+        import hashlib
+        import json
+
+        from filelock import FileLock
+
+        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]
+        path = self.folder / method / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            yield path
 
 
 @dataclass(frozen=True)

@@ -153,25 +153,17 @@ def _search_tasks(
 
 def trained(settings: Mapping[str, Any], seed: int, context: Context) -> "tuple[ValueScorer, PremiseScorer]":
     """The two networks of a training seed, made once for all claims and kept in the run's folder."""
-    import hashlib
-    import json
-
-    from filelock import FileLock
-
     from .scorer import PremiseScorer, ValueScorer
     from .training import TrainingConfig, generate_many, train_premises, train_values
 
     recipe = {name: settings[name] for name in ("searches", "search_budget", "lr", "batch_size", "epochs")}
-    key = hashlib.sha256(json.dumps([recipe, seed], sort_keys=True).encode()).hexdigest()[:16]
-    folder = context.folder / f"bustle-{key}"
-    context.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(context.folder / f"bustle-{key}.lock"):
+    with context.kept("bustle", [recipe, seed]) as folder:
         if not (folder / "premises" / "rostra.json").exists():
             data = generate_many(settings["searches"], seed=seed, max_expressions=settings["search_budget"], workers=1)
             config = TrainingConfig(lr=settings["lr"], batch_size=settings["batch_size"], epochs=settings["epochs"])
             train_values(data, seed=seed, config=config, device=context.device).save(folder / "values")
             train_premises(data, seed=seed, device=context.device).save(folder / "premises")
-    return ValueScorer.load(folder / "values"), PremiseScorer.load(folder / "premises")
+        return ValueScorer.load(folder / "values"), PremiseScorer.load(folder / "premises")
 
 
 def separation(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: Context) -> Iterator[Row]:

@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
@@ -228,13 +227,10 @@ def kept_scores(
 ) -> NDArray[np.float64]:
     """:func:`score_examples`, kept in the run's folder under a hash of all that the scores depend on."""
     settings = {name: getattr(spec, name) for name in ("network", "hidden", "folds", "repeats")}
-    asked = [settings, asdict(spec.training), scorer, models, seed, context.device]
-    digest = hashlib.sha256(json.dumps(asked).encode())
-    for part in (data.x.cpu().numpy(), data.y):
-        digest.update(part.tobytes())
-    path = context.folder / f"scores-{digest.hexdigest()[:16]}.npz"
-    context.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    parts = [hashlib.sha256(part.tobytes()).hexdigest() for part in (data.x.cpu().numpy(), data.y)]
+    asked = [settings, asdict(spec.training), scorer, models, seed, context.device, *parts]
+    with context.kept("curricula", asked) as place:
+        path = place.with_suffix(".npz")
         if not path.exists():
             score_examples(spec, data, scorer, models=models, seed=seed, device=context.device).save(path)
         return Scores.load(path).values

@@ -265,10 +265,8 @@ def _kept_log(settings: Mapping[str, Any], game: str, seed: int, context: Contex
     """The log of a seed, played once and kept beside the results."""
     from rostra.fields.rl.transitions import TransitionDataset
 
-    path = _kept(context, ["log", settings["playing"], settings["n"], settings["training"], game, seed]).with_suffix(
-        ".npz"
-    )
-    with _alone(path):
+    with context.kept("dac_mdp", ["log", *_recipe(settings), game, seed]) as place:
+        path = place.with_suffix(".npz")
         if not path.exists():
             _play_log(settings, game, seed).save(path)
         return TransitionDataset.load(path)
@@ -296,29 +294,16 @@ def _kept_encoder(settings: Mapping[str, Any], game: str, kind: str, seed: int, 
 
     from . import encoders
 
-    folder = _kept(context, ["encoder", kind, settings["playing"], settings["n"], settings["training"], game, seed])
-    with _alone(folder):
+    with context.kept("dac_mdp", ["encoder", kind, *_recipe(settings), game, seed]) as folder:
         if not (folder / DOCUMENT).exists():
             train = getattr(encoders, f"train_{kind}")
             train(log, encoders.EncoderConfig(**settings["training"], seed=seed)).save(folder)
         return encoders.TrainedEncoder.load(folder)
 
 
-def _kept(context: Context, key: Sequence[Any]) -> Any:
-    import hashlib
-    import json
-
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]
-    folder = context.folder / "dac_mdp"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
-
-
-def _alone(path: Any) -> Any:
-    """Arms of a seed run side by side: one makes what the others wait for."""
-    from filelock import FileLock
-
-    return FileLock(f"{path}.lock")
+def _recipe(settings: Mapping[str, Any]) -> list[Any]:
+    """What a log, and all that is trained on it, depends on."""
+    return [settings["playing"], settings["n"], settings["training"]]
 
 
 _MINATAR: dict[str, Any] = {
