@@ -13,6 +13,8 @@ __all__ = [
     "DACMDP",
     "DACMDPContinuous",
     "DRNetRegressor",
+    "DiffWave",
+    "DiffWaveConfig",
     "FCClassifier",
     "FairMetric",
     "GPSRegressor",
@@ -32,6 +34,7 @@ __all__ = [
     "TransitionDataset",
     "TreatmentColumn",
     "VCNetRegressor",
+    "Vocoder",
     "__version__",
     "check_equivariance",
     "inject_label_noise",
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
         score_cv_loss,
     )
     from rostra.methods.dac_mdp import DACMDP, DACMDPContinuous, TransitionDataset
+    from rostra.methods.diffwave import DiffWave, DiffWaveConfig, Vocoder
     from rostra.methods.sample_efficiency import (
         ConvClassifier,
         ConvERM,
@@ -97,6 +101,9 @@ _HOMES = {
     "DACMDP": "rostra.methods.dac_mdp",
     "DACMDPContinuous": "rostra.methods.dac_mdp",
     "TransitionDataset": "rostra.methods.dac_mdp",
+    "DiffWave": "rostra.methods.diffwave",
+    "DiffWaveConfig": "rostra.methods.diffwave",
+    "Vocoder": "rostra.methods.diffwave",
     "ConvClassifier": "rostra.methods.sample_efficiency",
     "ConvERM": "rostra.methods.sample_efficiency",
     "FCClassifier": "rostra.methods.sample_efficiency",

@@ -1,0 +1,83 @@
+"""The models that ship with Rostra, and how each was trained: :func:`train_pretrained` makes them again."""
+
+__all__ = ["MODELS", "Recipe", "pretrained_folder", "train_pretrained"]
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rostra.engine.errors import InputError
+
+from .checkpoints import SavedModel
+from .data import Clips, load_fsdd, load_ljspeech_sample
+from .model import DiffWaveConfig
+from .training import TrainConfig, fit
+
+FOLDER = Path(__file__).parent / "pretrained"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model.
+
+    Attributes:
+        summary: for people.
+        config, training: of the network, and how it is trained.
+        steps: of training.
+        clips: loads the recordings.
+    """
+
+    summary: str
+    config: DiffWaveConfig
+    training: TrainConfig
+    steps: int
+    clips: Callable[[], Clips]
+
+
+_SMALL = DiffWaveConfig(residual_layers=10, residual_channels=32, upsampler="shared", clip_samples=8192)
+_DIGITS = dataclasses.replace(_SMALL, condition="none", sample_rate=8000, f_max=4000.0, clip_samples=4096, level="peak")
+_QUICK = TrainConfig(batch_size=8, lr=2e-3, lr_decay_steps=3500, ema=0.999, max_grad_norm=1.0, stratified=True)
+
+MODELS: dict[str, Recipe] = {
+    "digits": Recipe(
+        summary="spoken digits by their label, 8 kHz, half a second",
+        config=dataclasses.replace(_DIGITS, condition="label", n_classes=10),
+        training=_QUICK,
+        steps=3500,
+        clips=lambda: load_fsdd("train"),
+    ),
+    "digits-unconditional": Recipe(
+        summary="spoken digits without a label, 8 kHz, half a second; for denoising too",
+        config=_DIGITS,
+        training=_QUICK,
+        steps=3500,
+        clips=lambda: load_fsdd("train"),
+    ),
+    "speech": Recipe(
+        summary="a vocoder for one speaker's mel spectrograms, 22,050 Hz",
+        config=_SMALL,
+        training=dataclasses.replace(_QUICK, batch_size=4, lr_decay_steps=2200),
+        steps=2200,
+        clips=lambda: load_ljspeech_sample("train"),
+    ),
+}
+
+
+def pretrained_folder(name: str) -> Path:
+    """The folder of a model that ships with Rostra, as :func:`.load_model` reads it.
+
+    Raises:
+        InputError: for a name that is not known.
+    """
+    if name not in MODELS:
+        raise InputError(f"there is no model '{name}'; Rostra ships {', '.join(MODELS)}")
+    return FOLDER / name
+
+
+def train_pretrained(name: str, out: Path, *, resume: bool = False, device: str | None = None) -> SavedModel:
+    """Train one of :data:`MODELS` again, from its public data."""
+    recipe = MODELS[name]
+    return fit(
+        recipe.clips(), recipe.config, recipe.training, steps=recipe.steps, out=out, resume=resume, device=device
+    )

@@ -1,0 +1,365 @@
+"""What a user holds: a vocoder, and a generator of sounds, which also denoises and interpolates."""
+
+__all__ = ["Generator", "Vocoder"]
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from rostra.engine.checkpoints import DOCUMENT
+from rostra.engine.errors import InputError
+from rostra.engine.runtime import resolve_device
+
+from .audio import normalise
+from .checkpoints import SavedModel, load_model
+from .fast import FastNetwork, Predictor, has_fast_bfloat16
+from .features import check_mel, mel_spectrogram
+from .model import DiffWave, DiffWaveConfig
+from .objective import NoiseSchedule, diffuse, interpolate_linearly
+from .pretrained import MODELS, pretrained_folder
+from .sampler import ItemNoise, Solver, Steps, reverse, schedule_of
+
+Samples = NDArray[np.float32]
+BATCH_SAMPLES = 2**20
+"""Samples that are generated at a time, so that memory does not grow with the number of sounds."""
+
+
+class _Synthesiser:
+    """A trained network, ready to sample."""
+
+    conditions: tuple[str, ...] = ()
+
+    def __init__(self, model: SavedModel | DiffWave, *, dtype: str = "auto", device: str | None = None) -> None:
+        self.model = model if isinstance(model, SavedModel) else SavedModel(model.eval())
+        self.network = self.model.network
+        self._check_condition(self.config, "this model")
+        self.device = resolve_device(device)
+        if dtype == "auto":
+            dtype = "bfloat16" if self.device.type == "cuda" or has_fast_bfloat16() else "float32"
+        if dtype not in ("float32", "bfloat16"):
+            raise InputError(f"dtype is {dtype!r}; it must be float32, bfloat16 or auto")
+        self.dtype = getattr(torch, dtype)
+        self._fast = FastNetwork(self.network, self.dtype) if self.device.type == "cpu" else None
+        if self._fast is None:
+            self.network = self.network.to(self.device)
+
+    @classmethod
+    def from_pretrained(cls, place: str | Path, *, dtype: str = "auto", device: str | None = None) -> Self:
+        """Load a model.
+
+        Args:
+            place: a folder that training wrote, or the name of a model that ships with Rostra ("speech", "digits",
+                "digits-unconditional").
+            dtype: of the matrix products: "float32", "bfloat16", or "auto": bfloat16 where the machine is fast at it.
+            device: name of a torch device; None takes CUDA where there is one.
+
+        Raises:
+            InputError: if it is neither, or of another kind.
+        """
+        folder = Path(place)
+        if not (folder / DOCUMENT).exists() and (str(place) in MODELS or not folder.exists()):
+            if str(place) not in MODELS:
+                raise InputError(
+                    f"there is neither a folder '{place}' nor a model of that name; Rostra ships {', '.join(MODELS)}"
+                )
+            folder = pretrained_folder(str(place))
+        model = load_model(folder)
+        cls._check_condition(model.network.config, f"the model '{place}'")
+        return cls(model, dtype=dtype, device=device)
+
+    @classmethod
+    def _check_condition(cls, config: DiffWaveConfig, name: str) -> None:
+        if config.condition not in cls.conditions:
+            raise InputError(
+                f"{name} has the condition '{config.condition}'; a {cls.__name__} needs {' or '.join(cls.conditions)}"
+            )
+
+    @property
+    def config(self) -> DiffWaveConfig:
+        """Of the network."""
+        return self.network.config
+
+    def at_training_level(self, audio: ArrayLike) -> tuple[Samples, np.float32]:
+        """A recording at the level of the training clips (:func:`.normalise`), which is the one that the model knows.
+
+        Args:
+            audio: shape (L,), not silent.
+
+        Returns:
+            Float32, shape (L,), and the factor that brings it back to the level that it had.
+
+        Raises:
+            InputError: if it is silent or not finite, so that it has no level.
+        """
+        samples = np.asarray(audio, dtype=np.float32)
+        levelled = normalise(samples, self.config.level)
+        return levelled, np.float32(np.abs(samples).max() / np.abs(levelled).max())
+
+    def predictor(self, batch: int, length: int, mel: Tensor | None = None, label: Tensor | None = None) -> Predictor:
+        """The network under a condition."""
+        if self._fast is not None:
+            return self._fast.prepare(batch, length, mel, label)
+        network, device = self.network, self.device
+        there = [None if value is None else value.to(device) for value in (mel, label)]
+
+        @torch.no_grad()
+        def predict(audio: Tensor, step: float) -> Tensor:
+            at = torch.full((len(audio),), step, device=device)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+                predicted: Tensor = network(audio.to(device), at, *there)
+            return predicted.float().to(audio.device)
+
+        return predict
+
+    def _reverse(self, predict: Predictor, start: Tensor, noise: ItemNoise, steps: Steps, **options: Any) -> Tensor:
+        schedule = schedule_of(self.config, steps)
+        return reverse(predict, start, schedule, noise, clamp=self.config.clamp == "each", **options)
+
+
+class Vocoder(_Synthesiser):
+    """From mel spectrograms to waveforms.
+
+    Args:
+        model: what training gave, or a network of condition "mel".
+        dtype, device: as for :meth:`from_pretrained`.
+
+    Example:
+        >>> vocoder = Vocoder.from_pretrained("speech")
+        >>> audio = vocoder.vocode(mel, steps="fast6", seed=0)
+    """
+
+    conditions = ("mel",)
+
+    def vocode(
+        self,
+        mel: ArrayLike | Tensor,
+        *,
+        steps: Steps = "fast6",
+        seed: int = 0,
+        solver: Solver = "ddpm",
+        match_level: bool = False,
+        name: str = "mel",
+        watch: Callable[[int, Tensor], None] | None = None,
+    ) -> Samples:
+        """The waveform of a mel spectrogram.
+
+        Args:
+            mel: of the model's front end, shape (n_mels, F) or (B, n_mels, F).
+            steps: of sampling: "fast6", "full", another name, or variances.
+            seed: of the noise.
+            solver: "ddpm" (the paper) or "ddim".
+            match_level: scale each result so that its mel is as loud as the one given. Few steps make sounds too quiet.
+            name: of the mel, in errors.
+            watch: called with the place in the schedule and the waveforms (B, L) after each step.
+
+        Returns:
+            Float32, shape (hop * F,) or (B, hop * F); not cut to [-1, 1].
+
+        Raises:
+            InputError: for a mel with another number of bands, transposed, or with values that are not numbers.
+        """
+        given = torch.as_tensor(np.asarray(mel) if not isinstance(mel, Tensor) else mel).float()
+        batch = given if given.ndim == 3 else given[None]
+        if given.ndim not in (2, 3) or not len(batch):
+            raise InputError(f"{name} has shape {tuple(given.shape)}; it must be ({self.config.n_mels}, frames)")
+        for item in batch:
+            check_mel(item, self.config.mel, name)
+        noise = ItemNoise(seed, range(len(batch)))
+        length = batch.shape[-1] * self.config.hop_samples
+        predict = self.predictor(len(batch), length, batch)
+        audio = self._reverse(predict, noise.draw(length), noise, steps, solver=solver, stage="vocode", watch=watch)
+        if match_level:
+            audio = torch.stack([self._levelled(item, target) for item, target in zip(audio, batch, strict=True)])
+        return np.asarray((audio if given.ndim == 3 else audio[0]).numpy(), dtype=np.float32)
+
+    def copy_synthesis(self, audio: ArrayLike, *, steps: Steps = "fast6", seed: int = 0, **options: Any) -> Samples:
+        """A recording's mel, vocoded again: how good can this vocoder be?
+
+        Args:
+            audio: at the model's rate, shape (L,).
+            steps, seed, options: as for :meth:`vocode`.
+
+        Returns:
+            Float32, shape (L,).
+        """
+        samples = torch.as_tensor(np.asarray(audio, dtype=np.float32))
+        if samples.ndim != 1 or not len(samples):
+            raise InputError(f"audio has shape {tuple(samples.shape)}; it must be (samples,)")
+        mel = mel_spectrogram(samples, self.config.mel)
+        return self.vocode(mel, steps=steps, seed=seed, **options)[: len(samples)]
+
+    def _levelled(self, audio: Tensor, target: Tensor) -> Tensor:
+        """``audio``, scaled so that the mean over time of its mel magnitudes is that of the target."""
+        lmnt = self.config.features == "lmnt"
+        # lmnt's mel cuts off samples beyond full scale, and bands above 20 dB, which a tone of half of it stays below.
+        fitting = audio / (2 * audio.abs().max()).clamp(min=1.0) if lmnt else audio
+        own = mel_spectrogram(fitting, self.config.mel)[:, : target.shape[-1]]
+        if lmnt:  # decibels over 100
+            own, target = own * (100 * np.log(10) / 20), target * (100 * np.log(10) / 20)
+        return fitting * (target.exp().sum() / own.exp().sum())
+
+
+class Generator(_Synthesiser):
+    """Sounds from noise, with a label or without; denoising and interpolation of given sounds.
+
+    Args:
+        model: what training gave, or a network of condition "label" or "none".
+        dtype, device: as for :meth:`from_pretrained`.
+
+    Example:
+        >>> generator = Generator.from_pretrained("digits")
+        >>> three = generator.sample(4, label=3, seed=0)
+    """
+
+    conditions = ("label", "none")
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seconds: float | None = None,
+        label: int | Sequence[int] | NDArray[np.int64] | None = None,
+        seed: int = 0,
+        steps: Steps = "full",
+        solver: Solver = "ddpm",
+        watch: Callable[[int, Tensor], None] | None = None,
+    ) -> Samples:
+        """New sounds. Sound i of a seed is the same, whatever ``n``.
+
+        Args:
+            n: how many.
+            seconds: length of each; None for that of the training clips.
+            label: one for all, or one each; for models of that condition.
+            seed: of the noise.
+            steps, solver, watch: as for :meth:`Vocoder.vocode`.
+
+        Returns:
+            Float32, shape (n, L).
+
+        Raises:
+            InputError: for a label out of range, missing, or given to a model without labels.
+        """
+        if n < 1:
+            raise InputError(f"n is {n}; it must be at least 1")
+        length = self.config.clip_samples if seconds is None else round(seconds * self.config.sample_rate)
+        if length < 1:
+            raise InputError(f"seconds is {seconds}; it must be above 0")
+        labels = self._labels(label, n)
+        sounds = []
+        at_once = max(1, BATCH_SAMPLES // length)
+        for begin in range(0, n, at_once):
+            items = range(begin, min(begin + at_once, n))
+            noise = ItemNoise(seed, items)
+            part = None if labels is None else labels[begin : items.stop]
+            predict = self.predictor(len(items), length, label=part)
+            sounds.append(self._reverse(predict, noise.draw(length), noise, steps, solver=solver, watch=watch))
+        return np.asarray(torch.cat(sounds).numpy(), dtype=np.float32)
+
+    def denoise(
+        self,
+        audio: ArrayLike,
+        step: int,
+        *,
+        scale: bool = True,
+        label: int | Sequence[int] | None = None,
+        seed: int = 0,
+        solver: Solver = "ddpm",
+    ) -> Samples:
+        """Take a noisy recording for x_t and run the reverse process from there (section 5.4); no further training.
+
+        Args:
+            audio: shape (L,) or (B, L), at the model's rate.
+            step: t of the paper, 1 .. T: how much noise is taken away; the paper uses 25 of 200.
+            scale: multiply by sqrt(alpha-bar_t) first, as x_t would be.
+            label: for models of that condition.
+            seed: of the noise that reverse steps add.
+            solver: "ddpm", or "ddim", which adds none.
+
+        Returns:
+            Float32, of the audio's shape.
+        """
+        given = self._audio(audio, "audio")
+        schedule = self._checked(step)
+        x = given * (float(schedule.alpha_bar[step - 1]) ** 0.5 if scale else 1.0)
+        predict = self.predictor(len(x), x.shape[1], label=self._labels(label, len(x)))
+        noise = ItemNoise(seed, range(len(x)))
+        result = self._reverse(predict, x, noise, schedule, begin=step - 1, solver=solver, stage="denoise")
+        return np.asarray(result.numpy().reshape(np.shape(audio)), dtype=np.float32)
+
+    def interpolate(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        weight: float,
+        *,
+        step: int | None = None,
+        label: int | Sequence[int] | None = None,
+        same_noise: bool = False,
+        seed: int = 0,
+    ) -> Samples:
+        """A sound between two: both diffused to step t, mixed there, and run back (section 5.4).
+
+        Args:
+            a, b: shape (L,) or (B, L), at the model's rate, of the same shape.
+            weight: lambda, 0 gives a and 1 gives b, each diffused and run back.
+            step: t of the paper, 1 .. T; None for a quarter of T, the paper's 50 of 200.
+            label: for models of that condition.
+            same_noise: diffuse both with the same noise. Independent noises, as in the paper, shrink the variance of
+                the mixed noise to (1 - lambda)^2 + lambda^2 of what the step expects.
+            seed: of all noise.
+
+        Returns:
+            Float32, of the shape of ``a``.
+        """
+        if not 0.0 <= weight <= 1.0:
+            raise InputError(f"lambda is {weight}; it must lie between 0 and 1")
+        first, second = self._audio(a, "a"), self._audio(b, "b")
+        if first.shape != second.shape:
+            raise InputError(f"the sounds have shapes {tuple(first.shape)} and {tuple(second.shape)}; make them equal")
+        step = max(1, self.config.noise_schedule[0] // 4) if step is None else step
+        schedule = self._checked(step)
+        noise = ItemNoise(seed, range(len(first)))
+        level = torch.full((len(first),), float(schedule.alpha_bar[step - 1]))
+        noise_a = noise.draw(first.shape[1])
+        noise_b = noise_a if same_noise else noise.draw(first.shape[1])
+        x = interpolate_linearly(diffuse(first, noise_a, level), diffuse(second, noise_b, level), weight)
+        predict = self.predictor(len(x), x.shape[1], label=self._labels(label, len(x)))
+        result = self._reverse(predict, x, noise, schedule, begin=step - 1, stage="interpolate")
+        return np.asarray(result.numpy().reshape(np.shape(a)), dtype=np.float32)
+
+    def _checked(self, step: int) -> NoiseSchedule:
+        schedule = self.config.schedule
+        if not isinstance(step, int | np.integer):
+            raise InputError(f"step is {step!r}; it must be a whole number from 1 to {len(schedule)}")
+        if not 1 <= step <= len(schedule):
+            raise InputError(f"step is {step}; it must lie between 1 and {len(schedule)}, the model's number of steps")
+        return schedule
+
+    def _audio(self, audio: ArrayLike, name: str) -> Tensor:
+        samples = torch.as_tensor(np.asarray(audio, dtype=np.float32))
+        if samples.ndim not in (1, 2) or not samples.numel():
+            raise InputError(f"{name} has shape {tuple(samples.shape)}; it must be (samples,) or (batch, samples)")
+        if not torch.isfinite(samples).all():
+            raise InputError(f"{name} holds values that are not finite")
+        return samples if samples.ndim == 2 else samples[None]
+
+    def _labels(self, label: int | Sequence[int] | NDArray[np.int64] | None, n: int) -> Tensor | None:
+        if self.config.condition == "none":
+            if label is not None:
+                raise InputError("this model takes no labels; leave the label out")
+            return None
+        if label is None:
+            raise InputError(f"this model needs a label, 0 to {self.config.n_classes - 1}")
+        given = np.asarray(label)
+        if given.dtype.kind not in "iu" or given.shape not in ((), (n,)):
+            raise InputError(f"label is {label!r}; give one whole number, or one for each of {n} sounds")
+        labels = torch.from_numpy(np.broadcast_to(given.astype(np.int64), (n,)).copy())
+        outside = labels[(labels < 0) | (labels >= self.config.n_classes)]
+        if len(outside):
+            raise InputError(f"label {int(outside[0])} is out of range; labels are 0 to {self.config.n_classes - 1}")
+        return labels
