@@ -140,6 +140,8 @@ def test_damage_is_noticed(tmp_path, damage, message):
         ({"residual_channels": 7}, r"do not fit its configuration .*; train it again"),
         ({"weight_norm": False}, r"do not fit its configuration .*; train it again"),
         ({"noise_schedule": [1, 0.1, 0.2]}, "at least 2 steps"),
+        ({"noise_schedule": [50, 1e-4]}, r"is of another version \(not enough values.*; train it again"),
+        ({"condition": "mel", "f_min": "low"}, r"is of another version \(could not convert.*; train it again"),
     ],
 )
 def test_another_version_of_the_configuration_is_refused_in_one_line(tmp_path, changes, message):
@@ -174,7 +176,8 @@ def test_a_configuration_out_of_a_file_of_settings(tmp_path):
     for text, message in (
         ("[1]", r"must hold settings by name, such as \{\"residual_layers\": 30\}"),
         ("{", r"config\.json' cannot be read as JSON"),
-        ('{"layers": 3}', r"config\.json' is of another version \(.*'layers'"),
+        ('{"layers": 3}', r"config\.json' is of another version \(.*'layers'.*; give settings of DiffWaveConfig"),
+        ('{"noise_schedule": [50, 1e-4]}', r"config\.json' is of another version .*; give settings of DiffWaveConfig"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=message):

@@ -278,6 +278,7 @@ def test_padding_is_told_and_left_out(run, sounds):
         (("SOUNDS", "--ema", "1"), "ema is 1"),
         (("SOUNDS", "--condition", "none", "--n-mels", "40"), "n_mels is of a vocoder's mel"),
         (("SOUNDS", "--hop-samples", "127"), "no two factors"),
+        (("SOUNDS", "--condition", "mel", "--clip-samples", "100"), "clip_samples is 100; .* at least 257"),
         (("SOUNDS", "--resume"), "holds no training to resume"),
         (("fsdd:half",), "split is 'half'"),
     ],
@@ -364,6 +365,9 @@ def test_formats_rates_and_channels(run, models, tmp_path):
         (("SOUND", "out.wav", "--plot", "out.txt"), "must end in one of"),
         (("SOUND", "out.wav", "--steps", "quick"), "neither full, fast6"),
         (("SOUND", "out.wav", "--steps", "0.9"), "alpha-bar 0.1"),
+        (("SOUND", "out.wav", "--steps", "50"), "'50' is a number of steps"),
+        (("two.npy", "out.wav", "--plot", "out.png"), "'two.npy' has 2 frames, 256 samples; at least 257"),
+        (("two.npy", "out.wav", "--match-level"), "two.npy has 2 frames, 256 samples; at least 257"),
         (("SOUND", "out.wav", "--model", "nowhere"), "nowhere.* ships digits"),
         (("SOUND", "out.wav", "--model", "LABEL"), "a Vocoder needs mel"),
         (("short.wav", "out.wav"), "'short.wav' has 100 samples; at least 257"),
@@ -372,6 +376,7 @@ def test_formats_rates_and_channels(run, models, tmp_path):
 )
 def test_what_cannot_be_vocoded(run, sounds, models, tmp_path, words, message):
     write_audio(tmp_path / "short.wav", np.full(100, 0.1), RATE)
+    np.save(tmp_path / "two.npy", np.full((80, 2), -5.0))
     source = sounds / "rising_00000.wav"
     before = source.read_bytes()
     given = [{"SOUND": source, "LABEL": models["label"]}.get(word, word) for word in words]
@@ -379,7 +384,7 @@ def test_what_cannot_be_vocoded(run, sounds, models, tmp_path, words, message):
     with pytest.raises(InputError, match=message):
         run("vocode", *given, *model)
     assert source.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["short.wav"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["short.wav", "two.npy"]
 
 
 # ---------------------------------------------------------------------- generate
@@ -410,6 +415,8 @@ def test_sounds_without_labels_of_any_length(run, models, tmp_path):
     for words, message in (
         (("--label", "1"), "takes no labels"),
         (("--seconds", "0"), "--seconds is 0"),
+        (("--seconds", "inf"), "--seconds is inf"),
+        (("--plot", "a.png", "--plot-reverse", "a.png"), "both 'a.png'"),
         (("--plot", "a.txt"), "must end in one of"),
     ):
         with pytest.raises(InputError, match=message):
@@ -546,13 +553,16 @@ def test_pairs_file_by_file(run, sounds, tmp_path):
         (("--classifier", "judge", "--out", "a.csv"), "--out is for the table of --paired"),
         (("--classifier", "nowhere"), "'nowhere' does not exist"),
         (("--classifier", "new", "--train-classifier", "one.csv"), "class 'a' of 'one.csv' has 1 recording"),
+        (("--classifier", "new", "--train-classifier", "SOUNDS", "NOWHERE"), "'nowhere' does not exist"),
     ],
 )
 def test_what_cannot_be_judged(run, sounds, tmp_path, words, message):
     rows = [f"{path},{'a' if i == 0 else 'b'}" for i, path in enumerate(sorted(sounds.iterdir()))]
     (tmp_path / "one.csv").write_text("path,label\n" + "\n".join(rows))
+    real = "nowhere" if "NOWHERE" in words else sounds  # is looked at before a classifier is trained
+    words = [sounds if word == "SOUNDS" else word for word in words if word != "NOWHERE"]
     with pytest.raises(InputError, match=message):
-        run("evaluate", sounds, sounds, *words)
+        run("evaluate", sounds, real, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["one.csv"]
 
 
@@ -622,5 +632,6 @@ def test_public_data_by_name(run, mirror, tmp_path):
 
 
 def test_the_vocoders_data_by_name(run, mirror):
-    found = run("train", "ljspeech-sample", "--out", "voice", *SMALL, "--max-steps", "1", "--json", "--quiet")
-    assert (found["recordings"], found["condition"], found["sample_rate"]) == (26, "mel", 22050)
+    for name in ("ljspeech-sample", "ljspeech_sample"):
+        found = run("train", name, "--out", f"{name}-voice", *SMALL, "--max-steps", "1", "--json", "--quiet")
+        assert (found["recordings"], found["condition"], found["sample_rate"]) == (26, "mel", 22050)

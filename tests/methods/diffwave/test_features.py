@@ -323,7 +323,8 @@ def test_mel_files_are_read(tmp_path):
     np.save(tmp_path / "b.npy", mel.double().numpy().astype(">f8")[None])
     torch.save(mel, tmp_path / "c.pt")
     torch.save(torch.nn.Parameter(mel[None].double()), tmp_path / "d.pt")
-    for name in ("a.npy", "b.npy", "c.pt", "d.pt"):
+    (tmp_path / "a.npy").rename(tmp_path / "a.NPY")
+    for name in ("a.NPY", "b.npy", "c.pt", "d.pt"):
         found = read_mel(tmp_path / name, TACOTRON)
         assert torch.equal(found, mel)
         assert (found.dtype, found.requires_grad) == (torch.float32, False)

@@ -311,6 +311,12 @@ def test_what_a_user_types(text, steps):
     assert chosen_schedule(text) == steps
 
 
+@pytest.mark.parametrize("text", ["6", "50", " 1.0 "])
+def test_a_number_of_steps_is_no_schedule(text):
+    with pytest.raises(InputError, match="is a number of steps; name a schedule"):
+        chosen_schedule(text)
+
+
 @pytest.mark.parametrize("text", ["half", "full fast6", "1e-4,x", "1e-4;0.5", "", " , "])
 def test_what_a_user_mistypes(text):
     with pytest.raises(InputError, match=r"are neither full, fast6, fast6-base, .*nor numbers such as"):

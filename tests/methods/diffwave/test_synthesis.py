@@ -1,6 +1,7 @@
 """The vocoder and the generator: what the same seed means, what labels and steps mean, and Gaussian sounds exactly."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -216,7 +217,12 @@ def test_options_that_mean_nothing_are_refused(vocoder, options, message):
 def test_sounds_have_their_length(plain):
     assert plain.sample(2, steps="fast6").shape == (2, 1024)
     assert plain.sample(1, seconds=0.05, steps="fast6").shape == (1, 400)
-    for options, message in ({"n": 0}, "n is 0"), ({"n": 1, "seconds": 0.0}, "seconds is 0.0; it must be above 0"):
+    for options, message in (
+        ({"n": 0}, "n is 0"),
+        ({"n": 1, "seconds": 0.0}, "seconds is 0; it must hold a sample of 8000 Hz"),
+        ({"n": 1, "seconds": 0.5 / 8000}, "it must hold a sample"),
+        ({"n": 1, "seconds": math.inf}, "seconds is inf"),
+    ):
         with pytest.raises(InputError, match=message):
             plain.sample(**options)
 
@@ -456,6 +462,14 @@ def test_a_saved_vocoder_gives_the_same_sound(tmp_path, vocoder, sound):
     assert np.array_equal(back.copy_synthesis(sound), vocoder.copy_synthesis(sound))
 
 
+def test_a_mel_too_short_for_another_cannot_be_matched_in_level():
+    model = Vocoder(DiffWave(MEL), dtype="float32", device="cpu")
+    assert model.vocode(np.full((20, 2), -5.0), steps="fast6").shape == (128,)
+    with pytest.raises(InputError, match="mel has 2 frames, 128 samples; at least 129 are needed"):
+        model.vocode(np.full((20, 2), -5.0), steps="fast6", match_level=True)
+    assert model.vocode(np.full((20, 3), -5.0), steps="fast6", match_level=True).shape == (192,)
+
+
 @pytest.mark.parametrize("level", [None, "peak", "rms"])
 def test_a_recording_goes_to_the_level_of_the_training_clips_and_back(sound, level):
     generator = Generator(DiffWave(dataclasses.replace(PLAIN, level=level)), dtype="float32", device="cpu")
@@ -465,6 +479,7 @@ def test_a_recording_goes_to_the_level_of_the_training_clips_and_back(sound, lev
     np.testing.assert_allclose(loud_gain * loud, 2 * sound, rtol=1e-5)
     if level is None:
         assert soft_gain == loud_gain == 1
+        assert generator.at_training_level(np.zeros(9))[1] == 1
         return
     np.testing.assert_allclose(soft, loud, rtol=1e-5)
     assert {"peak": np.abs(soft).max(), "rms": np.sqrt(np.mean(soft**2))}[level] == pytest.approx(

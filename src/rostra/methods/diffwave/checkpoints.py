@@ -120,12 +120,15 @@ def load_model(folder: Path) -> SavedModel:
     return SavedModel(network.eval(), tuple(content["label_names"]), content["history"])
 
 
-def config_from(values: dict[str, Any], name: str) -> DiffWaveConfig:
-    """A configuration as JSON holds it."""
+def config_from(values: dict[str, Any], name: str, mend: str = "train it again") -> DiffWaveConfig:
+    """A configuration as JSON holds it; ``mend`` says what helps where settings are of other names or types."""
     try:
         return DiffWaveConfig(**tuples(values))
-    except TypeError as error:
-        raise InputError(f"the configuration in '{name}' is of another version ({error}); train it again") from None
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the configuration in '{name}' is of another version ({reason}); {mend}") from None
 
 
 def read_config(path: Path) -> DiffWaveConfig:
@@ -140,7 +143,7 @@ def read_config(path: Path) -> DiffWaveConfig:
         raise InputError(f"'{path}' cannot be read as JSON ({error}); give settings by name") from None
     if not isinstance(values, dict):
         raise InputError(f"'{path}' must hold settings by name, such as {{\"residual_layers\": 30}}")
-    return config_from(values, str(path))
+    return config_from(values, str(path), "give settings of DiffWaveConfig")
 
 
 def clone_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -89,7 +89,7 @@ class ClassifierConfig:
             raise InputError(f"noise_db must be two numbers, the lower first, got {self.noise_db!r}")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed must be a whole number of at least 0, got {self.seed!r}")
-        shortest = self.mel.n_fft // 2 + 1  # or the edges cannot be reflected
+        shortest = self.mel.shortest
         if self.length < shortest:
             raise InputError(
                 f"length is {self.length} samples; the spectrogram at {self.sample_rate} Hz needs at least {shortest}"

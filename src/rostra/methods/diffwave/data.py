@@ -546,6 +546,7 @@ def load_clips(source: str, *, sample_rate: int | None = None, resample: bool = 
     """
     loaders: dict[str, Callable[[Any], Clips]] = {"fsdd": load_fsdd, "ljspeech-sample": load_ljspeech_sample}
     name, _, split = source.partition(":")
+    name = name.replace("_", "-")  # `rostra datasets` writes ljspeech_sample
     if name not in loaders or Path(source).exists():
         try:
             return load_folder(Path(source), sample_rate=sample_rate, resample=resample, mix=mix)

@@ -90,6 +90,11 @@ class MelConfig:
         if (band := _empty_band(edges, self)) is not None:
             raise InputError(_empty_band_message(edges, band, self))
 
+    @property
+    def shortest(self) -> int:
+        """Samples of the shortest sound that has a mel spectrogram: its ends are reflected."""
+        return self.n_fft // 2 + 1
+
     @classmethod
     def default(cls, features: Features, sample_rate: int, hop_samples: int | None = None) -> Self:
         """The configuration of a front end at a sample rate.
@@ -209,10 +214,10 @@ def mel_spectrogram(audio: Tensor, config: MelConfig) -> Tensor:
     """
     if audio.dtype not in (torch.float32, torch.float64):
         raise InputError(f"audio is {str(audio.dtype).removeprefix('torch.')}; give float32 or float64 in [-1, 1]")
-    if audio.ndim == 0 or audio.shape[-1] <= config.n_fft // 2:
+    if audio.ndim == 0 or audio.shape[-1] < config.shortest:
         raise InputError(
             f"audio of shape {tuple(audio.shape)} is too short for n_fft={config.n_fft}; "
-            f"at least {config.n_fft // 2 + 1} samples are needed: pad it with zeros"
+            f"at least {config.shortest} samples are needed: pad it with zeros"
         )
     lmnt = config.features == "lmnt"
     with torch.autocast(audio.device.type, enabled=False):  # bfloat16 is too coarse for a checkpoint's features
@@ -252,12 +257,13 @@ def read_mel(path: Path, config: MelConfig, *, name: str | None = None) -> Tenso
     """
     path = Path(path)
     name = name or str(path)
-    if path.suffix not in (".npy", ".pt"):
+    kind = path.suffix.lower()
+    if kind not in (".npy", ".pt"):
         raise InputError(f"'{name}' is neither .npy nor .pt; save the mel spectrogram as one of these")
     found: object
     try:
         with path.open("rb") as file:
-            if path.suffix == ".npy":
+            if kind == ".npy":
                 # np.load would open archives too
                 array = np.lib.format.read_array(file, allow_pickle=False)
                 found = torch.from_numpy(array.astype(np.float32)) if array.dtype.kind in "fiu" else array

@@ -83,7 +83,12 @@ class DiffWaveConfig:
         if self.condition == "label" and self.n_classes < 2:
             raise InputError(f"a model with labels needs n_classes of at least 2, got {self.n_classes}")
         if self.condition == "mel":
-            self.mel  # noqa: B018  # checks itself
+            shortest = self.mel.shortest
+            if self.clip_samples < shortest:
+                raise InputError(
+                    f"clip_samples is {self.clip_samples}; a clip whose mel is taken with n_fft {self.n_fft} has at "
+                    f"least {shortest}"
+                )
             factors_of_hop(self.hop_samples)
         self.schedule.fast(self.inference_noise_schedule)
 

@@ -14,7 +14,7 @@ from .model import PRESETS, SIZES, DiffWaveConfig
 Condition = Literal["mel", "label", "none"]
 
 SMALL = "small"
-"""Beside the paper's sizes: that of the models that ship with Rostra, for a CPU."""
+"""Beside the paper's sizes: 32 channels, and 10 layers (20 for a vocoder), for a CPU."""
 _FRONT_END = ("n_mels", "n_fft", "hop_samples", "f_min", "f_max")
 
 

@@ -65,6 +65,11 @@ def chosen_schedule(text: str) -> Steps:
         betas = [float(part) for part in parts]
     except ValueError:
         betas = []
+    if len(betas) == 1 and betas[0] >= 1:
+        raise InputError(
+            f"steps '{text}' is a number of steps; name a schedule (full, fast6, {', '.join(FAST_SCHEDULES)}) or give "
+            "each step's variance, such as '1e-4,1e-3,1e-2'"
+        )
     if not betas:
         known = ", ".join(FAST_SCHEDULES)
         raise InputError(f"steps '{text}' are neither full, fast6, {known}, nor numbers such as '1e-4,1e-3,1e-2'")

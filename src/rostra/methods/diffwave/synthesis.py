@@ -2,6 +2,7 @@
 
 __all__ = ["Generator", "Vocoder"]
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -91,12 +92,15 @@ class _Synthesiser:
             audio: shape (L,), not silent.
 
         Returns:
-            Float32, shape (L,), and the factor that brings it back to the level that it had.
+            Float32, shape (L,), and the factor that brings it back to the level that it had: 1 for a model that was
+            trained on recordings of any level.
 
         Raises:
-            InputError: if it is silent or not finite, so that it has no level.
+            InputError: for other models, if it is silent or not finite, so that it has no level.
         """
         samples = np.asarray(audio, dtype=np.float32)
+        if self.config.level is None:
+            return samples, np.float32(1.0)
         levelled = normalise(samples, self.config.level)
         return levelled, np.float32(np.abs(samples).max() / np.abs(levelled).max())
 
@@ -161,7 +165,8 @@ class Vocoder(_Synthesiser):
             Float32, shape (hop * F,) or (B, hop * F); not cut to [-1, 1].
 
         Raises:
-            InputError: for a mel with another number of bands, transposed, or with values that are not numbers.
+            InputError: for a mel with another number of bands, transposed, or with values that are not numbers; with
+                ``match_level`` for one that is too short to be compared with the result's.
         """
         given = torch.as_tensor(np.asarray(mel) if not isinstance(mel, Tensor) else mel).float()
         batch = given if given.ndim == 3 else given[None]
@@ -169,8 +174,13 @@ class Vocoder(_Synthesiser):
             raise InputError(f"{name} has shape {tuple(given.shape)}; it must be ({self.config.n_mels}, frames)")
         for item in batch:
             check_mel(item, self.config.mel, name)
-        noise = ItemNoise(seed, range(len(batch)))
         length = batch.shape[-1] * self.config.hop_samples
+        if match_level and length < self.config.mel.shortest:
+            raise InputError(
+                f"{name} has {batch.shape[-1]} frames, {length} samples; at least {self.config.mel.shortest} are "
+                "needed to match its level"
+            )
+        noise = ItemNoise(seed, range(len(batch)))
         predict = self.predictor(len(batch), length, batch)
         audio = self._reverse(predict, noise.draw(length), noise, steps, solver=solver, stage="vocode", watch=watch)
         if match_level:
@@ -246,9 +256,9 @@ class Generator(_Synthesiser):
         """
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1")
+        if seconds is not None and not 0.5 < seconds * self.config.sample_rate < math.inf:
+            raise InputError(f"seconds is {seconds:g}; it must hold a sample of {self.config.sample_rate} Hz at least")
         length = self.config.clip_samples if seconds is None else round(seconds * self.config.sample_rate)
-        if length < 1:
-            raise InputError(f"seconds is {seconds}; it must be above 0")
         labels = self._labels(label, n)
         sounds = []
         at_once = max(1, BATCH_SAMPLES // length)

@@ -71,11 +71,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; it must be at least 1")
-        if not self.lr > 0:
-            raise InputError(f"lr is {self.lr}; it must be above 0")
+        if not 0.0 < self.lr < math.inf:
+            raise InputError(f"lr is {self.lr}; it must be above 0 and finite")
         if not 0.0 <= self.ema < 1.0:
             raise InputError(f"ema is {self.ema}; it must be at least 0 and below 1")
-        if self.max_grad_norm < 0 or self.lr_decay_steps < 0:
+        if not (self.max_grad_norm >= 0 and self.lr_decay_steps >= 0):
             raise InputError("max_grad_norm and lr_decay_steps must be at least 0; 0 switches them off")
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype is {self.dtype!r}; it must be float32 or bfloat16")
