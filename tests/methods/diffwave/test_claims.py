@@ -71,13 +71,18 @@ def test_a_network_is_trained_once_for_all_arms_and_claims(context, monkeypatch)
 
 def test_pieces_are_of_one_length_and_lie_in_held_out_recordings(context):
     settings = {**SETTINGS["vocoder"], "seconds": 0.2}
-    pieces = claims._segments(settings, context)
-    assert {len(piece) for piece in pieces} == {1600}
+    recordings = claims._pieces(settings, context)
     held_out = claims._clips(settings, "test", context)
-    assert len(pieces) == 2 * len(held_out)
-    np.testing.assert_array_equal(np.concatenate(pieces[:2]), held_out.audio[0][:3200])
+    assert len(recordings) == len(held_out)
+    for pieces, whole in zip(recordings, held_out.audio, strict=True):
+        assert {len(piece) for piece in pieces} == {1600}
+        np.testing.assert_array_equal(np.concatenate(pieces), whole[:3200])
     training = claims._clips(settings, "train", context)
     assert not any(np.array_equal(a, b) for a in held_out.audio for b in training.audio)
+
+
+def test_a_recording_shorter_than_a_piece_is_no_unit(context):
+    assert claims._pieces({**SETTINGS["vocoder"], "seconds": 1.0}, context) == []
 
 
 def test_pairs_are_of_one_label_and_two_speakers():
@@ -128,6 +133,8 @@ def test_noise_of_the_named_level_is_what_is_taken_away(shared):
     assert [(row["noise"], row["snr"]) for row in found] == [("white", 0), ("white", 10)] * 2
     for row in found:
         assert row["si_sdr"] == pytest.approx(row["snr"], abs=1.0)
+    at_0_db, at_10_db = (row["log_mel_mae"] for row in found[:2])
+    assert at_0_db > at_10_db
     scaled = rows("denoising", "t = 25", [0], shared, noises=["white"], snrs=[0, 10])
     unscaled = rows("denoising", "t = 25, unscaled", [0], shared, noises=["white"], snrs=[0, 10])
     assert [row["si_sdr"] for row in scaled] != [row["si_sdr"] for row in unscaled]
@@ -142,6 +149,23 @@ def test_what_interpolation_is_compared_with(shared):
     for arm, sounds in (("recordings", audio[first]), ("averaged", (audio[first] + audio[second]) / 2)):
         [found] = rows("interpolation", arm, [0], shared, pairs=20)
         assert found["kept"] == np.mean(judge.predict(sounds) == labels[first])
+
+
+def test_denoising_is_scored_at_the_recordings_own_length_and_level(shared, monkeypatch):
+    """Silence that pads, and turning a sound down, win nothing."""
+    from rostra.methods.diffwave import synthesis
+
+    heard = []
+    monkeypatch.setattr(
+        synthesis.Generator, "denoise", lambda self, audio, step, **options: heard.append(audio) or 0.01 * audio
+    )
+    noisy, turned_down = (rows("denoising", arm, [0, 1, 2], shared) for arm in ("noisy", "t = 25"))
+    clips = claims._clips(SETTINGS["denoising"], "test", shared)
+    order = np.random.default_rng(0).permutation(len(clips))
+    assert [audio.shape[1] for audio in heard] == [clips.lengths[order[seed]] for seed in (0, 1, 2)]
+    for before, after in zip(noisy, turned_down, strict=True):
+        assert after["si_sdr"] == pytest.approx(before["si_sdr"], abs=1e-4)
+        assert after["log_mel_mae"] == pytest.approx(before["log_mel_mae"], abs=1e-3)
 
 
 def test_baselines_get_the_time_of_the_diffusion_model(shared):
