@@ -6,7 +6,7 @@ import pytest
 from rostra.engine.claims import Context
 from rostra.engine.errors import JobError
 from rostra.methods.diffwave import claims
-from rostra.methods.diffwave.data import synthetic_sounds
+from rostra.methods.diffwave.sounds import synthetic_sounds
 
 SETTINGS = {claim.name: claim.scales["smoke"].settings for claim in claims.CLAIMS}
 RUNS = {claim.name: claim.run for claim in claims.CLAIMS}

@@ -20,9 +20,9 @@ from rostra.engine.progress import silence
 from rostra.methods.diffwave.audio import read_audio, write_audio
 from rostra.methods.diffwave.checkpoints import SavedModel, load_model, save_model
 from rostra.methods.diffwave.commands import app
-from rostra.methods.diffwave.data import synthetic_sounds
 from rostra.methods.diffwave.features import MelConfig, mel_spectrogram
 from rostra.methods.diffwave.model import DiffWave, DiffWaveConfig
+from rostra.methods.diffwave.sounds import synthetic_sounds
 from rostra.methods.diffwave.synthesis import Generator, Vocoder
 
 RATE, LENGTH = 8000, 2048
@@ -400,9 +400,25 @@ def test_labels_by_name_or_number_and_sounds_that_do_not_depend_on_their_count(r
         assert samples(tmp_path / "three" / f"rising_seed0_000{i}.wav") == pytest.approx(expected[i], abs=1e-6)
     one = samples(tmp_path / "one" / "rising_seed0_0000.wav")
     assert one == pytest.approx(expected[0], abs=1e-4)
-    run("generate", *options, "--label", "rising, falling", "-n", "3", "--seed", "7", "--out", "three")
-    names = {path.name for path in (tmp_path / "three").glob("*seed7*")}
+    run("generate", *options, "--label", "rising, falling", "-n", "3", "--seed", "7", "--out", "seven")
+    names = {path.name for path in (tmp_path / "seven").iterdir()}
     assert names == {"rising_seed7_0000.wav", "falling_seed7_0001.wav", "rising_seed7_0002.wav"}
+
+
+def test_a_folder_holds_the_sounds_of_one_run(run, models, tmp_path):
+    """More sounds of the same names replace those that are there; fewer, or others, would be judged with them."""
+    options = ("generate", "--model", models["label"], "--label", "rising", "--steps", "fast6", "--out", "made")
+    run(*options, "-n", "2")
+    (tmp_path / "made" / "notes.txt").write_text("two")
+    before = samples(tmp_path / "made" / "rising_seed0_0001.wav")
+    run(*options, "-n", "3")
+    assert len(list((tmp_path / "made").glob("*.wav"))) == 3
+    assert samples(tmp_path / "made" / "rising_seed0_0001.wav") == pytest.approx(before, abs=0.02)
+    with pytest.raises(InputError, match=r"'made' holds sounds .* \('rising_seed0_0001.wav' and 1 more\); give a new"):
+        run(*options, "-n", "1")
+    with pytest.raises(InputError, match=r"'made' holds sounds .* \('rising_seed0_0000.wav' and 2 more\)"):
+        run(*options, "-n", "3", "--seed", "1")
+    assert len(list((tmp_path / "made").iterdir())) == 4
 
 
 def test_sounds_without_labels_of_any_length(run, models, tmp_path):
@@ -416,6 +432,11 @@ def test_sounds_without_labels_of_any_length(run, models, tmp_path):
         (("--label", "1"), "takes no labels"),
         (("--seconds", "0"), "--seconds is 0"),
         (("--seconds", "inf"), "--seconds is inf"),
+        (
+            ("--seconds", "1e9"),
+            r"16 sounds of 1e\+09 s: this takes about [\d,]{9,}\.\d GB of memory, and there",
+        ),
+        (("-n", str(10**12)), f"{10**12} sounds of 0.256 s: this takes about"),
         (("--plot", "a.png", "--plot-reverse", "a.png"), "both 'a.png'"),
         (("--plot", "a.txt"), "must end in one of"),
     ):
@@ -527,6 +548,37 @@ def test_one_class_is_unlike_all_and_named_as_one(run, sounds, judge, tmp_path):
     assert found["fid_class"] == pytest.approx(0, abs=1e-6)
 
 
+def test_numbers_that_say_little_are_marked(run, sounds, tmp_path):
+    """Too few sounds for NDB/K, and recordings that the classifier was trained on: 10 of the 12."""
+    for number in range(3):
+        write_audio(tmp_path / "few" / f"rising_{number}.wav", samples(sounds / "rising_00000.wav"), RATE)
+    words = ("evaluate", "few", sounds, "--classifier", "judge")
+    with pytest.warns(UserWarning, match="3 generated sounds are too few for 2 bins of NDB/K"):
+        text = run(*words, "--train-classifier", sounds, "--epochs", "1")
+    assert "* 10 of the 12 real sounds are of its training recordings" in text
+    with pytest.warns(UserWarning, match="too few") as caught:
+        found = run(*words, "--json")
+    assert found["warnings"] == [str(warning.message) for warning in caught]
+    assert found["real_sounds_trained_on"] is None  # which the classifier does not know any more
+
+
+def test_means_say_over_how_many_files_they_are(run, sounds, tmp_path):
+    """A recording without voice has no pitch to compare."""
+    rng = np.random.default_rng(0)
+    voice = 0.3 * np.sign(np.sin(2 * np.pi * 150 * np.arange(RATE) / RATE))
+    for name, audio in (("voice", voice), ("hiss", 0.1 * rng.standard_normal(RATE))):
+        write_audio(tmp_path / "real" / f"{name}.wav", audio, RATE)
+        write_audio(tmp_path / "made" / f"{name}.wav", audio + 0.001 * rng.standard_normal(RATE), RATE)
+    found = run("evaluate", "made", "real", "--paired", "--json")
+    partly = {name for name, count in found["counts"].items() if count < 2}
+    assert partly == {name for name in found["means"] if any(row[name] is None for row in found["files"])}
+    assert any("pitch" in name or "f0" in name for name in partly), found
+    lines = run("evaluate", "made", "real", "--paired").splitlines()
+    assert {line.split()[0] for line in lines if line.endswith("over the 1 that have it")} == {
+        name for name in partly if found["counts"][name] == 1
+    }
+
+
 def test_pairs_file_by_file(run, sounds, tmp_path):
     (tmp_path / "copies").mkdir()
     for path in sorted(sounds.glob("rising_*"))[:2]:
@@ -597,7 +649,8 @@ def test_a_public_checkpoint_becomes_a_model(run, models, tmp_path):
     state = {official_names(name): value for name, value in ours.state_dict().items()}
     torch.save({"model_state_dict": state, "optimizer_state_dict": {}}, tmp_path / "12.pkl")
     (tmp_path / "config.json").write_text(json.dumps(asdict(ours.config)))
-    found = run("import", "12.pkl", "--out", "model", "--config", "config.json", "--json")
+    common = ("--quiet", "--seed", "1", "--device", "cpu")
+    found = run("import", "12.pkl", "--out", "model", "--config", "config.json", "--json", *common)
     assert (found["condition"], found["residual_layers"], found["sample_rate"]) == ("none", 2, RATE)
     assert found["history"]["layout"] == "official"
     for name in ("a", "b"):
@@ -621,12 +674,14 @@ def test_public_data_by_name(run, mirror, tmp_path):
     assert (found["recordings"], found["condition"], found["sample_rate"]) == (2700, "label", 8000)
     assert found["labels"] == list("0123456789")
     run("generate", "--model", "digits", "-n", "10", "--out", "made", "--label", "3,4", "--steps", "fast6")
-    judged = run(
-        "evaluate", "made", "fsdd:test", "--classifier", "judge", "--train-classifier", "fsdd:test", "--epochs", "1",
-        "--json",
-    )  # fmt: skip
+    with pytest.warns(UserWarning, match="10 generated sounds are too few for 30 bins"):
+        judged = run(
+            "evaluate", "made", "fsdd:test", "--classifier", "judge", "--train-classifier", "fsdd:test",
+            "--epochs", "1", "--json",
+        )  # fmt: skip
     assert judged["real_sounds"] == 300
     assert judged["classifier_validation_size"] == 30
+    assert judged["real_sounds_trained_on"] == 270
     assert judged["ndb_bins"] == 30
     assert judged["accuracy"] is not None
 

@@ -1,5 +1,6 @@
 """Sets of sounds by a judge whose answers are known, pairs by their recordings, and what a judge is trained on."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from rostra.engine.errors import InputError
 from rostra.methods.diffwave import metrics
 from rostra.methods.diffwave.audio import write_audio
-from rostra.methods.diffwave.data import Clips, load_fsdd, synthetic_sounds
+from rostra.methods.diffwave.data import Clips, load_fsdd
 from rostra.methods.diffwave.evaluation import evaluate_pairs, evaluate_sounds, judge_data, sounds_table, train_judge
+from rostra.methods.diffwave.sounds import synthetic_sounds
 
 RATE, LENGTH = 8000, 16
 NAMES = ("low", "high")
@@ -113,6 +115,34 @@ def test_what_needs_labels_is_left_open_without(real):
     assert evaluate_sounds(JUDGE, strangers, real)["accuracy"] is None
 
 
+def test_too_few_sounds_for_the_bins_are_warned_of(real):
+    """Below two a bin; exactly two are enough."""
+    for n, warned in ((7, True), (8, False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = evaluate_sounds(JUDGE, real.select(range(n)), real)
+        assert found["ndb_bins"] == 4
+        assert [str(warning.message) for warning in caught] == found["warnings"]
+        assert bool(found["warnings"]) == warned
+    with pytest.warns(UserWarning, match=r"^7 generated sounds are too few for 4 bins .* give at least 8 sounds"):
+        evaluate_sounds(JUDGE, real.select(range(7)), real)
+
+
+def test_recordings_that_the_classifier_was_trained_on_are_marked(real):
+    """By their samples, whatever their names are."""
+    trained_on = Clips([real.audio[i].copy() for i in (3, 5, 8)], RATE, ["a", "b", "c"])
+    found = evaluate_sounds(JUDGE, real, real, trained_on=trained_on)
+    assert found["real_sounds_trained_on"] == 3
+    table = sounds_table(found)
+    assert table.splitlines()[2].endswith("90.0% *")
+    assert "* 3 of the 40 real sounds are of its training recordings" in table
+    others = evaluate_sounds(JUDGE, real, real.select(range(10, 40)), trained_on=trained_on)
+    assert others["real_sounds_trained_on"] == 0
+    assert evaluate_sounds(JUDGE, real, real)["real_sounds_trained_on"] is None
+    for found in (others, evaluate_sounds(JUDGE, real, real)):
+        assert "*" not in sounds_table(found)
+
+
 def test_classes_that_were_not_generated_do_not_count(real):
     one = real.select(real.labels == 1)
     found = evaluate_sounds(JUDGE, one, real)
@@ -187,6 +217,11 @@ def test_pairs_that_cannot_be_compared(recordings):
     sound = recordings.audio[0]
     with pytest.raises(InputError, match=r"'mine' has no recording of the name 'night/0.wav' \(and 1 more\)"):
         evaluate_pairs(Clips([sound] * 2, RATE, ["night/0.wav", "0.wav"]), recordings, real_name="mine")
+    twice = Clips([sound] * 3, RATE, ["day/0.wav", "day/1.wav", "day/0.flac"])
+    with pytest.raises(InputError, match=r"'day/0.wav' and 'day/0.flac' of 'mine' have one name"):
+        evaluate_pairs(recordings, twice, real_name="mine")
+    with pytest.raises(InputError, match=r"'day/0.wav' and 'day/0.flac' of 'yours' have one name"):
+        evaluate_pairs(twice, recordings, generated_name="yours")
     with pytest.raises(InputError, match="the sounds are at 16000 Hz and the recordings at 8000 Hz"):
         evaluate_pairs(Clips([sound], 16000, ["day/0.wav"]), recordings)
     with pytest.raises(InputError, match=r"^'day/0.wav': "):

@@ -18,6 +18,7 @@ from rostra.methods.diffwave.model import (
     MelUpsampler,
     StepEmbedding,
     factors_of_hop,
+    new_network,
     receptive_field,
 )
 from rostra.methods.diffwave.objective import noise_loss
@@ -210,6 +211,20 @@ def test_dilations_double_within_a_cycle():
 def test_an_untrained_network_predicts_zero(condition):
     model = DiffWave(DiffWaveConfig(**SMALL, condition=condition)).double()
     assert not model(*inputs(condition)).any()
+
+
+def test_a_new_network_is_that_of_its_seed():
+    """Torch's own generator neither decides nor is moved."""
+    config = DiffWaveConfig(residual_layers=2, residual_channels=4)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = new_network(config, 7).state_dict()
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(7)
+    expected = DiffWave(config).state_dict()
+    other = new_network(config, 8).state_dict()
+    assert all(torch.equal(first[name], value) for name, value in expected.items())
+    assert not torch.equal(first["input.bias"], other["input.bias"])
 
 
 def test_an_untrained_lmnt_network_predicts_one_constant():

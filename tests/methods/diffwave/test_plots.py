@@ -7,9 +7,9 @@ import torch
 
 from rostra.engine.errors import InputError
 from rostra.engine.plots import save_picture
-from rostra.methods.diffwave.data import synthetic_sounds
 from rostra.methods.diffwave.features import MelConfig, mel_spectrogram
 from rostra.methods.diffwave.plots import MOST_POINTS, plot_loss, plot_mels, plot_reverse, plot_spectrograms
+from rostra.methods.diffwave.sounds import synthetic_sounds
 
 RATE = 8000
 

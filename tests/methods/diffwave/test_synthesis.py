@@ -1,5 +1,6 @@
 """The vocoder and the generator: what the same seed means, what labels and steps mean, and Gaussian sounds exactly."""
 
+import contextlib
 import dataclasses
 import math
 
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from rostra.engine.errors import InputError
 from rostra.methods.diffwave import synthesis
 from rostra.methods.diffwave.checkpoints import SavedModel, save_model
-from rostra.methods.diffwave.data import load_ljspeech_sample, synthetic_sounds
+from rostra.methods.diffwave.data import load_ljspeech_sample
 from rostra.methods.diffwave.features import mel_spectrogram
 from rostra.methods.diffwave.model import DiffWave, DiffWaveConfig
 from rostra.methods.diffwave.pretrained import FOLDER, MODELS
+from rostra.methods.diffwave.sounds import synthetic_sounds
 from rostra.methods.diffwave.synthesis import Generator, Vocoder
 from rostra.methods.diffwave.training import TrainConfig, fit
 
@@ -267,6 +269,30 @@ def test_labels_that_mean_nothing_are_refused(labelled, label, message):
 def test_a_model_without_labels_takes_none(plain):
     with pytest.raises(InputError, match="takes no labels; leave the label out"):
         plain.sample(1, label=0)
+
+
+def test_what_memory_cannot_hold_is_refused_before_any_work(plain, monkeypatch):
+    """A long sound, or many short ones: 28 bytes a sample of those in work, 8 of all."""
+    monkeypatch.setattr(Generator, "_reverse", lambda *_, **__: pytest.fail("work was begun"))
+    for n, seconds in ((1, 1e9), (10**10, None)):
+        with pytest.raises(InputError, match=rf"^{n} sounds? of \S+ s: this takes about .* GB of memory, and there"):
+            plain.sample(n, seconds=seconds)
+    monkeypatch.setattr("rostra.methods.diffwave.synthesis.available_memory", lambda: 10**9)
+    assert plain.check_memory(1, 1000.0) == 8_000_000
+    assert plain.check_memory(100_000, 0.125) == 1000  # 0.8 GB of sounds
+    for n, seconds in ((1, 10_000.0), (130_000, 0.125)):
+        with pytest.raises(InputError, match=r"and there are 1\.0 GB; generate less at a time"):
+            plain.check_memory(n, seconds)
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bfloat16_is_taken_of_gpus_that_do_more_than_imitate_it(monkeypatch, supported):
+    def answer(including_emulation=True):
+        return including_emulation or supported
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", answer)
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
+    assert synthesis._multiplies_bfloat16(torch.device("cuda")) == supported
 
 
 def test_a_broken_model_is_noticed():

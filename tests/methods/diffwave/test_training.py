@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from rostra.engine.errors import InputError
 from rostra.methods.diffwave.checkpoints import load_model
-from rostra.methods.diffwave.data import Clips, synthetic_sounds
+from rostra.methods.diffwave.data import Clips
 from rostra.methods.diffwave.features import mel_spectrogram
 from rostra.methods.diffwave.model import DiffWaveConfig
+from rostra.methods.diffwave.sounds import synthetic_sounds
 from rostra.methods.diffwave.training import LOG, TRAINING_FOLDER, DiffWaveTrainer, TrainConfig, fit, stop_on_signals
 
 TINY = {
@@ -390,6 +391,20 @@ def test_lmnts_crops_begin_at_a_frame_and_have_the_files_frames():
             assert torch.equal(spectrogram, whole[:, start // 64 : start // 64 + frames])
             seen.add(start)
     assert seen == set(range(0, 1500 - 511, 64))
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0, 0), (1, 1), (2, 2), (9, 3)])
+def test_mels_are_kept_as_long_as_there_is_room(monkeypatch, room, kept):
+    """And those that are not are the same."""
+    clips = sounds(3, length=1500)
+    size = mel_spectrogram(torch.from_numpy(clips.audio[0]), LMNT.mel).nbytes
+    options = (LMNT, TrainConfig(batch_size=16), clips)
+    expected = [trainer.batch()[2] for trainer in [trainer_of(*options)] for _ in range(3)]
+    monkeypatch.setattr("rostra.methods.diffwave.training.KEPT_MELS", room * size)
+    trainer = trainer_of(*options)
+    for mel in expected:
+        assert torch.equal(trainer.batch()[2], mel)
+    assert len(trainer._mels) == kept
 
 
 def test_sounds_without_a_mel_begin_at_their_beginning():

@@ -21,7 +21,7 @@ import torch
 from rostra.engine.checkpoints import load_checkpoint, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 
-from .model import DiffWave, DiffWaveConfig
+from .model import DiffWave, DiffWaveConfig, new_network
 
 KIND = "diffwave"
 TRAINING_KIND = "diffwave-training"
@@ -110,8 +110,7 @@ def load_model(folder: Path) -> SavedModel:
     """
     tensors, content = load_checkpoint(folder, KIND)
     config = config_from(content["config"], str(folder))
-    with torch.random.fork_rng(devices=[]):  # of the first weights, which are then replaced
-        network = DiffWave(config)
+    network = new_network(config, 0)
     try:
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError as error:

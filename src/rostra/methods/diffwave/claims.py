@@ -32,11 +32,11 @@ def _clips(settings: Mapping[str, Any], split: str, context: Context) -> "Clips"
     import os
     from pathlib import Path
 
-    from . import data
+    from . import data, sounds
 
     name = settings["data"]
     if name == "generated":
-        return data.synthetic_sounds(
+        return sounds.synthetic_sounds(
             settings["sounds"], sample_rate=8000, length=settings["length"], seed=0 if split == "train" else 1
         )
     part: Any = split
@@ -83,13 +83,9 @@ def _model(settings: Mapping[str, Any], context: Context) -> "SavedModel":
 
 def _untrained(model: "SavedModel") -> Any:
     """A fresh network of the same sizes."""
-    import torch
+    from .model import new_network
 
-    from .model import DiffWave
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return DiffWave(model.network.config).eval()
+    return new_network(model.network.config, 0).eval()
 
 
 def _judge(settings: Mapping[str, Any], context: Context) -> "SoundClassifier":
@@ -353,7 +349,7 @@ def denoising(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], conte
     """
     import numpy as np
 
-    from . import data
+    from . import sounds
     from .audio import normalise
     from .metrics import log_mel_error, si_sdr
     from .synthesis import Generator
@@ -368,7 +364,9 @@ def denoising(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], conte
     for seed in seeds:
         clean = normalise(clips.audio[order[seed]], "peak")
         rng = np.random.default_rng([seed, 17])
-        noisy = np.stack([data.mix_at_snr(clean, data.noise(kind, len(clean), rng, crowd), snr) for kind, snr in cases])
+        noisy = np.stack(
+            [sounds.mix_at_snr(clean, sounds.noise(kind, len(clean), rng, crowd), snr) for kind, snr in cases]
+        )
         result: NDArray[np.floating[Any]] = noisy
         if arm != "noisy":
             share = int(arm.split(",")[0].removeprefix("t = ")) / PAPER_STEPS
@@ -450,17 +448,15 @@ def speed(settings: Mapping[str, Any], arm: str, seeds: Sequence[int], context: 
     import torch
 
     from .checkpoints import config_from
-    from .model import DiffWave
+    from .model import new_network
     from .synthesis import Vocoder
 
     config = config_from({**settings["network"], "noise_schedule": [40, 1e-4, 0.05]}, "the claim's settings")
     mel = torch.full((config.n_mels, round(settings["seconds"] * config.sample_rate / config.hop_samples)), -5.0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        voice = Vocoder(
-            DiffWave(config).eval(), dtype="auto" if arm == "six steps" else "float32", device=context.device
-        )
-        plain = Vocoder(voice.network, dtype="float32", device=context.device)
+    voice = Vocoder(
+        new_network(config, 0).eval(), dtype="auto" if arm == "six steps" else "float32", device=context.device
+    )
+    plain = Vocoder(voice.network, dtype="float32", device=context.device)
     sound = mel.shape[1] * config.hop_samples / config.sample_rate
 
     def took(vocoder: Vocoder, steps: str) -> float:

@@ -61,7 +61,7 @@ def train(
     ] = None,
     size: Annotated[
         Literal["base", "large", "sc09", "sc09-label", "sc09-label-thin", "small"] | None,
-        typer.Option(help="The paper's, default base; small: 32 channels and 10 layers, 20 with a mel, for a CPU."),
+        typer.Option(help="The paper's, default base; small: 32 channels and 10 layers, for a CPU."),
     ] = None,
     condition: Annotated[
         Literal["mel", "label", "none"] | None,
@@ -296,6 +296,9 @@ def generate(
     generator = Generator.from_pretrained(model, dtype=_DTYPES[dtype], device=device)
     config, trained = generator.config, generator.model
     schedule, count = _schedule(steps, config)
+    if seconds is not None and not 0.5 < seconds * config.sample_rate < math.inf:
+        raise InputError(f"--seconds is {seconds:g}; it must hold a sample of {config.sample_rate} Hz at least")
+    generator.check_memory(n, seconds)
     names = trained.class_names
     chosen = None
     if config.condition == "label":
@@ -305,11 +308,10 @@ def generate(
         chosen = [asked[i % len(asked)] for i in range(n)]
     elif label is not None:
         raise InputError(f"model '{model}' takes no labels; leave --label out")
-    if seconds is not None and not 0.5 < seconds * config.sample_rate < math.inf:
-        raise InputError(f"--seconds is {seconds:g}; it must hold a sample of {config.sample_rate} Hz at least")
     files = [f"{label_in_file_name(names[chosen[i]]) if chosen else 'sound'}_seed{seed}_{i:04d}.wav" for i in range(n)]
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file; the sounds go into a folder")
+    _check_no_others(out, files)
     for picture in (plot, plot_reverse):
         if picture is not None:
             check_picture(picture)
@@ -533,7 +535,7 @@ def evaluate(
         raise InputError("--out is for the table of --paired; --json prints the numbers of a set")
     if classifier is None:
         raise InputError("a set of sounds is judged by a classifier: give --classifier DIR, or --paired")
-    judge = None
+    judge = trained_on = None
     if train_classifier is None:
         judge = SoundClassifier.load(classifier, device=device)
         sounds = load_clips(generated, sample_rate=judge.config.sample_rate, resample=resample, mix=mix)
@@ -545,14 +547,17 @@ def evaluate(
         if len(clips) < 2:
             raise InputError(f"'{name}' has {len(clips)} sound; a set has at least 2")
     if judge is None:
-        parts = judge_data(str(train_classifier), sounds.sample_rate, resample=resample, mix=mix, seed=seed)
-        judge = train_judge(*parts, length=int(np.median(sounds.lengths)), epochs=epochs, seed=seed, device=device)
+        trained_on, held_out = judge_data(
+            str(train_classifier), sounds.sample_rate, resample=resample, mix=mix, seed=seed
+        )
+        length = int(np.median(sounds.lengths))
+        judge = train_judge(trained_on, held_out, length=length, epochs=epochs, seed=seed, device=device)
         judge.save(classifier)
     found = {
         "generated": generated,
         "real": real,
         "classifier": str(classifier),
-        **evaluate_sounds(judge, sounds, recordings, bins=bins, seed=seed),
+        **evaluate_sounds(judge, sounds, recordings, bins=bins, seed=seed, trained_on=trained_on),
     }
     emit(found, sounds_table(found), json_output)
 
@@ -565,18 +570,26 @@ def import_model(
     config: Annotated[
         Path | None, typer.Option(help="JSON with the settings of DiffWaveConfig; for sizes that are not public ones.")
     ] = None,
+    seed: Seed = 0,
+    device: Device = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
     json_output: JsonOutput = False,
 ) -> None:
     """Turn a public checkpoint into a model of Rostra. Nothing in the file is executed.
 
+    Nothing is drawn or computed here: --seed and --device, which all verbs have, change nothing.
+
     Example: rostra diffwave import 1000000.pkl --out base
     """
-    prepare(quiet=False, threads=None)
+    prepare(quiet=quiet, threads=threads)
     from rostra.engine.checkpoints import check_folder
+    from rostra.engine.runtime import resolve_device
 
     from .checkpoints import read_config, save_model, summary_of
     from .imports import import_checkpoint
 
+    resolve_device(device)
     check_folder(out)
     settings = None if config is None else read_config(config)
     model = import_checkpoint(checkpoint, layout=layout, config=settings)
@@ -636,6 +649,20 @@ def _write(out: Path, audio: "NDArray[np.float32]", sample_rate: int, subtype: A
 
     clipped = write_audio(out, audio, sample_rate, subtype)
     return {"out": str(out), "sample_rate": sample_rate, "peak": float(np.abs(audio).max()), "clipped_samples": clipped}
+
+
+def _check_no_others(out: Path, files: Sequence[str]) -> None:
+    """Check that a folder will hold the sounds of one run alone, as it is to be judged as a set."""
+    from .audio import SUFFIXES
+
+    if not out.is_dir():
+        return
+    others = sorted({path.name for path in out.iterdir() if path.suffix.lower() in SUFFIXES} - set(files))
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise InputError(
+            f"'{out}' holds sounds that these would not replace ('{others[0]}'{more}); give a new or empty folder"
+        )
 
 
 def _speed(began: float, audio: "NDArray[np.float32]", sample_rate: int) -> dict[str, float]:
@@ -763,14 +790,19 @@ def _evaluate_pairs(generated: str, real: str, out: Path | None, *, resample: bo
         writable(out)
     sounds = load_clips(generated, mix=mix)
     recordings = load_clips(real, sample_rate=sounds.sample_rate, resample=resample, mix=mix)
-    table = evaluate_pairs(sounds, recordings, real_name=real)
+    table = evaluate_pairs(sounds, recordings, generated_name=generated, real_name=real)
     if out is not None:
         with write_atomically(out) as temporary:
             table.to_csv(temporary, index=False, float_format="%.8g")
-    means = {name: float(mean) for name, mean in table.drop(columns="file").mean().items()}
+    numbers = table.drop(columns="file")
+    means = {name: float(mean) for name, mean in numbers.mean().items()}
+    counts = {name: int(count) for name, count in numbers.count().items()}
     text = [f"{len(table)} of {len(recordings)} recordings have a sound of the same name; means over the files:"]
-    text += [f"{name:<20}{number(value):>10}" for name, value in means.items()]
+    for name, value in means.items():
+        partly = f"  over the {counts[name]} that have it" if counts[name] < len(table) else ""
+        text.append(f"{name:<20}{number(value):>10}{partly}")
     text.append("no number stands alone for quality, and none of them for listeners")
     if out is not None:
         text.append(f"each file's numbers are in {out}")
-    emit({"files": table.to_dict("records"), "means": means, "recordings": len(recordings)}, "\n".join(text), as_json)
+    found = {"files": table.to_dict("records"), "means": means, "counts": counts, "recordings": len(recordings)}
+    emit(found, "\n".join(text), as_json)

@@ -3,6 +3,9 @@
 __all__ = ["evaluate_pairs", "evaluate_sounds", "judge_data", "sounds_table", "train_judge"]
 
 import contextlib
+import hashlib
+import warnings
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,13 @@ if TYPE_CHECKING:
 
 
 def evaluate_sounds(
-    judge: SoundClassifier, generated: Clips, real: Clips, *, bins: int = 50, seed: int = 0
+    judge: SoundClassifier,
+    generated: Clips,
+    real: Clips,
+    *,
+    bins: int = 50,
+    seed: int = 0,
+    trained_on: Clips | None = None,
 ) -> dict[str, Any]:
     """Compare a set of generated sounds with a set of recordings, by a classifier's features and probabilities.
 
@@ -33,10 +42,13 @@ def evaluate_sounds(
         generated, real: sounds at its rate, at least two each.
         bins: most bins of NDB/K; a bin has ten recordings at least, and there are two bins at least.
         seed: of the bins.
+        trained_on: recordings that the classifier was trained on, where they are known.
 
     Returns:
         ``classifier_accuracy`` on ``classifier_validation_size`` recordings that it was not trained on, or None.
-        ``generated_sounds``, ``real_sounds``: how many there are. ``fid``, ``inception_score``,
+        ``generated_sounds``, ``real_sounds``: how many there are; ``real_sounds_trained_on``: how many of the latter
+        are, sample for sample, among those of ``trained_on``, or None. ``warnings``: texts, which are given as
+        UserWarning too: NDB/K says little for fewer than two generated sounds a bin. ``fid``, ``inception_score``,
         ``modified_inception_score``, ``am_score``, ``ndb`` (share, of ``ndb_bins``); the scores of recordings begin
         with ``real_``. None where labels are not known: ``accuracy`` with the ends of its ``accuracy_interval``
         (Wilson, 95 %), ``real_accuracy``, and ``fid_class`` with ``fid_class_deviation``: mean and deviation over the
@@ -56,11 +68,21 @@ def evaluate_sounds(
     )
     labels, real_labels = (known_labels(clips, judge.label_names) for clips in (generated, real))
     used_bins = min(bins, max(2, len(real) // 10), len(np.unique(real_features, axis=0)))
+    texts = []
+    if len(generated) < 2 * used_bins:
+        texts.append(
+            f"{len(generated)} generated sounds are too few for {used_bins} bins of NDB/K: a small share may come of "
+            f"that alone; give at least {2 * used_bins} sounds, or fewer bins"
+        )
+        warnings.warn(texts[-1], stacklevel=2)
+    known = None if trained_on is None else set(_digests(trained_on))
     found: dict[str, Any] = {
         "classifier_accuracy": judge.accuracy_,
         "classifier_validation_size": judge.validation_size_,
         "generated_sounds": len(generated),
         "real_sounds": len(real),
+        "real_sounds_trained_on": None if known is None else sum(digest in known for digest in _digests(real)),
+        "warnings": texts,
         "fid": metrics.frechet_distance(real_features, features),
         "inception_score": metrics.inception_score(p),
         "real_inception_score": metrics.inception_score(real_p),
@@ -89,6 +111,11 @@ def evaluate_sounds(
     return found
 
 
+def _digests(clips: Clips) -> list[bytes]:
+    """What tells recordings apart, one for each."""
+    return [hashlib.sha256(samples.tobytes()).digest() for samples in clips.audio]
+
+
 def sounds_table(found: dict[str, Any]) -> str:
     """The numbers of :func:`evaluate_sounds` as a table for people."""
     accuracy = found["classifier_accuracy"]
@@ -102,7 +129,7 @@ def sounds_table(found: dict[str, Any]) -> str:
         low, high = found["accuracy_interval"]
         share = f"{found['accuracy']:.1%} ({low:.1%} to {high:.1%})"
     if found["real_accuracy"] is not None:
-        real_share = f"{found['real_accuracy']:.1%}"
+        real_share = f"{found['real_accuracy']:.1%}" + " *" * bool(found["real_sounds_trained_on"])
     rows = [
         ("", "generated", "real"),
         ("sounds", str(found["generated_sounds"]), str(found["real_sounds"])),
@@ -117,23 +144,31 @@ def sounds_table(found: dict[str, Any]) -> str:
     if found["fid_class"] is None:
         rows = [row for row in rows if row[0] != "FID-class"]
     lines = [f"{name:<18}{own:>26}{real:>18}".rstrip() for name, own, real in rows]
+    if found["real_sounds_trained_on"]:
+        lines.append(
+            f"* {found['real_sounds_trained_on']} of the {found['real_sounds']} real sounds are of its training "
+            "recordings, which a classifier names better than others"
+        )
     lines.append(f"judged by a classifier {known}; compare only with numbers of the same classifier")
     return "\n".join(lines)
 
 
-def evaluate_pairs(generated: Clips, real: Clips, *, real_name: str = "real") -> "pd.DataFrame":
+def evaluate_pairs(
+    generated: Clips, real: Clips, *, generated_name: str = "generated", real_name: str = "real"
+) -> "pd.DataFrame":
     """Compare sounds with the recordings of the same names, such as copies by a vocoder; suffixes do not count.
 
     Args:
         generated: sounds.
         real: a recording for each, at the same rate; others are not looked at.
-        real_name: what errors call the recordings.
+        generated_name, real_name: what errors call the two sets.
 
     Returns:
         A row a sound: ``file``, its name, and the numbers of :func:`.vocoder_metrics`.
 
     Raises:
-        InputError: if a sound has no recording or another rate, and for sounds that cannot be compared.
+        InputError: if a sound has no recording or another rate, if two files of one set differ by nothing but their
+            suffix, and for sounds that cannot be compared.
     """
     import pandas as pd
 
@@ -141,7 +176,8 @@ def evaluate_pairs(generated: Clips, real: Clips, *, real_name: str = "real") ->
         raise InputError(
             f"the sounds are at {generated.sample_rate} Hz and the recordings at {real.sample_rate} Hz; resample one"
         )
-    place = {_stem(name): index for index, name in enumerate(real.names)}
+    _places(generated.names, generated_name)
+    place = _places(real.names, real_name)
     missing = [name for name in generated.names if _stem(name) not in place]
     if missing:
         others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -158,6 +194,19 @@ def evaluate_pairs(generated: Clips, real: Clips, *, real_name: str = "real") ->
             raise InputError(f"'{name}': {error}") from None
         rows.append({"file": name, **numbers})
     return pd.DataFrame(rows)
+
+
+def _places(names: Iterable[str], source: str) -> dict[str, int]:
+    """Where the file of each name without suffix stands."""
+    first: dict[str, tuple[int, str]] = {}
+    for index, name in enumerate(names):
+        place, other = first.setdefault(_stem(name), (index, name))
+        if place != index:
+            raise InputError(
+                f"'{other}' and '{name}' of '{source}' have one name without their suffixes, which pairs go by; "
+                "leave one of them out"
+            )
+    return {stem: index for stem, (index, _) in first.items()}
 
 
 def _stem(name: str) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor
 from rostra.engine.errors import InputError
 
 from .checkpoints import SavedModel
-from .model import PRESETS, SIZES, DiffWave, DiffWaveConfig, StepEmbedding
+from .model import PRESETS, SIZES, DiffWaveConfig, StepEmbedding, new_network
 from .objective import FAST_SCHEDULES
 
 Layout = Literal["official", "lmnt"]
@@ -123,8 +123,7 @@ def import_checkpoint(
         config = _config(tensors, state, parameters if isinstance(parameters, Mapping) else {}, found, path)
     else:
         _check_structure(config, _structure(tensors, found, path), path, "config")
-    with torch.random.fork_rng(devices=[]):  # of the first weights, which are then replaced
-        network = DiffWave(config)
+    network = new_network(config, 0)
     _check_shapes(tensors, network.state_dict(), path)
     network.load_state_dict(tensors)
     _check_table(state, network.embedding, path)

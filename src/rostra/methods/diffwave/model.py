@@ -1,6 +1,6 @@
 """The network of DiffWave, as a plain module (Kong et al. 2021, section 3, figure 2, appendix A)."""
 
-__all__ = ["PRESETS", "SIZES", "DiffWave", "DiffWaveConfig", "factors_of_hop", "receptive_field"]
+__all__ = ["PRESETS", "SIZES", "DiffWave", "DiffWaveConfig", "factors_of_hop", "new_network", "receptive_field"]
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -244,6 +244,18 @@ class DiffWave(nn.Module):
         if mel is not None and self.config.upsampler == "shared":
             return self.upsampler(mel)[:, :, :length]
         return mel
+
+
+def new_network(config: DiffWaveConfig, seed: int) -> DiffWave:
+    """A network before training, on the CPU; torch's own generators are left as they were.
+
+    Args:
+        config: of the network.
+        seed: of its weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the generators of GPUs too
+        return DiffWave(config)
 
 
 class StepEmbedding(nn.Module):

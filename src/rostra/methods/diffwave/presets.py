@@ -14,7 +14,7 @@ from .model import PRESETS, SIZES, DiffWaveConfig
 Condition = Literal["mel", "label", "none"]
 
 SMALL = "small"
-"""Beside the paper's sizes: 32 channels, and 10 layers (20 for a vocoder), for a CPU."""
+"""Beside the paper's sizes: 32 channels and 10 layers, for a CPU."""
 _FRONT_END = ("n_mels", "n_fft", "hop_samples", "f_min", "f_max")
 
 
@@ -51,7 +51,7 @@ def network_config(
     condition = condition or values.get("condition") or ("mel" if clips.labels is None else "label")
     vocoder = condition == "mel"
     if size == SMALL:
-        values |= {"residual_layers": 20 if vocoder else 10, "residual_channels": 32, "upsampler": "shared"}
+        values |= {"residual_layers": 10, "residual_channels": 32, "upsampler": "shared"}
     values |= {"condition": condition, "n_classes": 0, "sample_rate": clips.sample_rate}
     if condition == "label" and clips.labels is not None:
         values["n_classes"] = len(clips.label_names or ()) or int(clips.labels.max()) + 1

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from rostra.engine.checkpoints import DOCUMENT
 from rostra.engine.errors import InputError
-from rostra.engine.runtime import resolve_device
+from rostra.engine.runtime import available_memory, resolve_device
 
 from .audio import normalise
 from .checkpoints import SavedModel, load_model
-from .fast import FastNetwork, Predictor, has_fast_bfloat16
+from .fast import PIECE, FastNetwork, Predictor, has_fast_bfloat16
 from .features import check_mel, mel_spectrogram
 from .model import DiffWave, DiffWaveConfig
 from .objective import NoiseSchedule, diffuse, interpolate_linearly
@@ -28,6 +28,14 @@ from .sampler import ItemNoise, Solver, Steps, reverse, schedule_of
 Samples = NDArray[np.float32]
 BATCH_SAMPLES = 2**20
 """Samples that are generated at a time, so that memory does not grow with the number of sounds."""
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device is fast at bfloat16; older GPUs only imitate it."""
+    if device.type != "cuda":
+        return has_fast_bfloat16()
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 class _Synthesiser:
@@ -41,7 +49,7 @@ class _Synthesiser:
         self._check_condition(self.config, "this model")
         self.device = resolve_device(device)
         if dtype == "auto":
-            dtype = "bfloat16" if self.device.type == "cuda" or has_fast_bfloat16() else "float32"
+            dtype = "bfloat16" if _multiplies_bfloat16(self.device) else "float32"
         if dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype is {dtype!r}; it must be float32, bfloat16 or auto")
         self.dtype = getattr(torch, dtype)
@@ -204,14 +212,14 @@ class Vocoder(_Synthesiser):
         return self.vocode(mel, steps=steps, seed=seed, **options)[: len(samples)]
 
     def _levelled(self, audio: Tensor, target: Tensor) -> Tensor:
-        """``audio``, scaled so that the mean over time of its mel magnitudes is that of the target."""
+        """``audio``, scaled until the mean square of its mel magnitudes is that of the target."""
         lmnt = self.config.features == "lmnt"
         # lmnt's mel cuts off samples beyond full scale, and bands above 20 dB, which a tone of half of it stays below.
         fitting = audio / (2 * audio.abs().max()).clamp(min=1.0) if lmnt else audio
         own = mel_spectrogram(fitting, self.config.mel)[:, : target.shape[-1]]
         if lmnt:  # decibels over 100
             own, target = own * (100 * np.log(10) / 20), target * (100 * np.log(10) / 20)
-        return fitting * (target.exp().sum() / own.exp().sum())
+        return fitting * ((2 * target).exp().sum() / (2 * own).exp().sum()).sqrt()
 
 
 class Generator(_Synthesiser):
@@ -252,13 +260,10 @@ class Generator(_Synthesiser):
             Float32, shape (n, L).
 
         Raises:
-            InputError: for a label out of range, missing, or given to a model without labels.
+            InputError: for a label out of range, missing, or given to a model without labels; for more sound than
+                memory holds.
         """
-        if n < 1:
-            raise InputError(f"n is {n}; it must be at least 1")
-        if seconds is not None and not 0.5 < seconds * self.config.sample_rate < math.inf:
-            raise InputError(f"seconds is {seconds:g}; it must hold a sample of {self.config.sample_rate} Hz at least")
-        length = self.config.clip_samples if seconds is None else round(seconds * self.config.sample_rate)
+        length = self.check_memory(n, seconds)
         labels = self._labels(label, n)
         sounds = []
         at_once = max(1, BATCH_SAMPLES // length)
@@ -269,6 +274,29 @@ class Generator(_Synthesiser):
             predict = self.predictor(len(items), length, label=part)
             sounds.append(self._reverse(predict, noise.draw(length), noise, steps, solver=solver, watch=watch))
         return np.asarray(torch.cat(sounds).numpy(), dtype=np.float32)
+
+    def check_memory(self, n: int, seconds: float | None) -> int:
+        """Check, before any work, that :meth:`sample` has the memory for n sounds; gives the samples of each.
+
+        Raises:
+            InputError: if it has not, or for arguments out of range.
+        """
+        if n < 1:
+            raise InputError(f"n is {n}; it must be at least 1")
+        if seconds is not None and not 0.5 < seconds * self.config.sample_rate < math.inf:
+            raise InputError(f"seconds is {seconds:g}; it must hold a sample of {self.config.sample_rate} Hz at least")
+        length = self.config.clip_samples if seconds is None else round(seconds * self.config.sample_rate)
+        group = min(n, max(1, BATCH_SAMPLES // length)) * length
+        # Activations of one piece (with the samples around it), noise and steps of a group, and the sounds twice.
+        activations = 5 * self.config.residual_channels * min(group, PIECE + sum(self.config.dilations) * 2)
+        needed, there = 4 * (activations + 5 * group + 2 * n * length), available_memory()
+        if needed > there:
+            sounds = f"{n} sound{'s' * (n > 1)} of {length / self.config.sample_rate:g} s"
+            raise InputError(
+                f"{sounds}: this takes about {needed / 1e9:,.1f} GB of memory, and there are {there / 1e9:,.1f} GB; "
+                "generate less at a time"
+            )
+        return length
 
     def denoise(
         self,

@@ -32,7 +32,7 @@ from .audio import normalise
 from .checkpoints import TRAINING_KIND, SavedModel, clone_state, config_from, save_model, summary_of
 from .data import Clips
 from .features import mel_spectrogram
-from .model import DiffWave, DiffWaveConfig
+from .model import DiffWaveConfig, new_network
 from .objective import diffuse, noise_loss, stratified_steps
 from .tiled import tiled_forward
 
@@ -40,6 +40,8 @@ TRAINING_FOLDER = "training"
 LOG = "train_log.csv"
 QUARTERS = 4
 LOG_EVERY = 10
+KEPT_MELS = 2**30
+"""Bytes of mels of whole recordings (lmnt) that are kept; those of further ones are computed at each use."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,8 @@ class DiffWaveTrainer:
         self.audio = _check_clips(config, clips)
         self.short = int((clips.lengths < config.clip_samples).sum())
         self._mels: dict[int, Tensor] = {}
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(training.seed)
-            self.network = DiffWave(config).to(self.device)
+        self._mel_bytes = 0
+        self.network = new_network(config, training.seed).to(self.device)
         self.average = clone_state(self.network) if training.ema else None
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=training.lr)
         self.generator = torch.Generator().manual_seed(training.seed)
@@ -259,13 +260,17 @@ class DiffWaveTrainer:
         return int(share * (spare // hop + 1)) * hop
 
     def cropped_mel(self, index: int, samples: np.ndarray[Any, np.dtype[np.float32]], start: int) -> Tensor:
-        """The frames of a crop, from the mel of the whole recording, which is kept."""
-        if index not in self._mels:
+        """The frames of a crop, from the mel of the whole recording, which is kept as long as there is room."""
+        mel = self._mels.get(index)
+        if mel is None:
             whole = np.pad(samples, (0, max(self.config.clip_samples - len(samples), 0)))
-            self._mels[index] = mel_spectrogram(torch.from_numpy(whole), self.config.mel)
+            mel = mel_spectrogram(torch.from_numpy(whole), self.config.mel)
+            if self._mel_bytes + mel.nbytes <= KEPT_MELS:
+                self._mels[index] = mel
+                self._mel_bytes += mel.nbytes
         first = start // self.config.hop_samples
         frames = -(-self.config.clip_samples // self.config.hop_samples)
-        return self._mels[index][:, first : first + frames]
+        return mel[:, first : first + frames]
 
     # ---------------------------------------------------------------- what is kept
 
