@@ -14,7 +14,7 @@ from .data import Clips, load_fsdd, load_ljspeech_sample
 from .model import DiffWaveConfig
 from .training import TrainConfig, fit
 
-FOLDER = Path(__file__).parent / "pretrained"
+FOLDER = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
