@@ -16,7 +16,7 @@ from rostra.methods.diffwave.checkpoints import SavedModel, save_model
 from rostra.methods.diffwave.data import load_ljspeech_sample
 from rostra.methods.diffwave.features import mel_spectrogram
 from rostra.methods.diffwave.model import DiffWave, DiffWaveConfig
-from rostra.methods.diffwave.pretrained import FOLDER, MODELS
+from rostra.methods.diffwave.pretrained import MODELS
 from rostra.methods.diffwave.sounds import synthetic_sounds
 from rostra.methods.diffwave.synthesis import Generator, Vocoder
 from rostra.methods.diffwave.training import TrainConfig, fit
@@ -534,15 +534,9 @@ def test_names_that_are_no_models_are_refused(tmp_path, monkeypatch, vocoder):
         Generator.from_pretrained("digits")
 
 
-def shipped(name, kind):
-    if not (FOLDER / name).is_dir():
-        pytest.skip(f"the model '{name}' is not in this source tree; train_pretrained makes it")
-    return kind.from_pretrained(name, device="cpu")
-
-
 @pytest.mark.parametrize("name", ["digits", "digits-unconditional"])
 def test_the_shipped_digits_are_sounds(name):
-    generator = shipped(name, Generator)
+    generator = Generator.from_pretrained(name, device="cpu")
     assert generator.config == MODELS[name].config
     label = 3 if name == "digits" else None
     sounds = generator.sample(2, label=label, steps="fast6")
@@ -553,7 +547,7 @@ def test_the_shipped_digits_are_sounds(name):
 
 
 def test_the_shipped_vocoder_follows_the_mel(mirror):
-    vocoder = shipped("speech", Vocoder)
+    vocoder = Vocoder.from_pretrained("speech", device="cpu")
     assert vocoder.config == MODELS["speech"].config
     clips = load_ljspeech_sample("test")
     recording, other = clips.audio[1][:16384], clips.audio[2][:16384]
