@@ -18,20 +18,18 @@ real-time factor is wall time on two threads, which other work makes longer; its
 
 import contextlib
 import copy
-import json
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from peer_environment import PEERS, peer_python, plain_environment
+from peer_environment import Peer, peer_python
 from rows import Row, parse_arguments, print_rows
 from torch import Tensor, nn
 from torch.nn import functional
@@ -180,46 +178,6 @@ def inputs(frames: int, batch: int = 1) -> tuple[Tensor, Tensor]:
     """Noise (B, 256 frames) and mel (B, 80, frames) with values as lmnt's front end gives."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(batch, 256 * frames, generator=generator), torch.rand(batch, 80, frames, generator=generator)
-
-
-# ------------------------------------------------------- the package's process
-
-
-class Peer:
-    """The process of the package, which waits for requests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
-        # -P: beside a script of that name the package would not be found
-        self.process = subprocess.Popen(
-            [peer_python("diffwave"), "-P", "-W", "ignore", PEERS / "diffwave.py", folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env=plain_environment(),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
-
-    def __call__(self, work: str, **settings: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # the reason is among its errors
-            print(json.dumps({"work": work, **settings}), file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        if not answer:
-            self.errors.seek(0)
-            said = self.errors.read().strip().splitlines() or ["it ended without a word"]
-            raise SystemExit(f"the peer did not run: {said[-1]}")
-        found: dict[str, Any] = json.loads(answer)
-        return found
 
 
 # ------------------------------------------------------- measuring
@@ -623,7 +581,7 @@ def main() -> None:
         plain, network = same_networks(folder, **BASE)
         audio, mel = inputs(frames)
         np.savez(folder / "inputs.npz", audio=audio.numpy(), mel=mel.numpy())
-        with Peer(folder) as ask:
+        with Peer("diffwave", folder) as ask:
             rows += one_step(plain, network, ask, frames, 2 if quick else 7)
         rows += preparation(plain, network, frames, 1 if quick else 3)
         rows += six_steps(plain, network, frames, 2, 1 if quick else 3)

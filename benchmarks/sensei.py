@@ -12,23 +12,20 @@ or the benchmark stops. Measurements alternate between ours and the peer; a valu
 of one thread, so that other work on the machine disturbs them less.
 """
 
-import contextlib
-import json
 import statistics
-import subprocess
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peer_environment import PEERS, peer_python, plain_environment
+from peer_environment import Peer
 from rows import Row, parse_arguments, print_rows
 
 from rostra.engine.runtime import set_threads
@@ -55,42 +52,6 @@ CONFIG = SenSeIConfig(
 )
 Ask = Callable[..., dict[str, Any]]
 """A request to the peer: name of the work and its settings."""
-
-
-class Peer:
-    """The process of the peer, which waits for requests."""
-
-    def __init__(self, data: Path) -> None:
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
-        self.process = subprocess.Popen(
-            [peer_python("sensei"), "-W", "ignore", PEERS / "sensei.py", data],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env=plain_environment(),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
-
-    def __call__(self, work: str, **settings: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # the reason is among its errors
-            print(json.dumps({"work": work, **settings}), file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        if not answer:
-            self.errors.seek(0)
-            said = self.errors.read().strip().splitlines() or ["it ended without a word"]
-            raise SystemExit(f"the peer did not run: {said[-1]}")
-        found: dict[str, Any] = json.loads(answer)
-        return found
 
 
 # ------------------------------------------------------- the same work
@@ -318,7 +279,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.npz"
         np.savez(file, x=data.x[0], y=data.y[0], directions=directions)
-        with Peer(file) as ask:
+        with Peer("sensei", file) as ask:
             difference = max(check_equal_work(ask, size) for size in sizes)
             agreement = f"worst cases, lambda and loss of 8 steps from one start agree to {difference:.0e}"
             ask("train", rhos=[1.0], iterations=20, batch_size=64, **settings_of(CONFIG))

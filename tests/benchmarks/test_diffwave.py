@@ -6,6 +6,7 @@ import types
 from dataclasses import replace
 
 import numpy as np
+import peer_environment
 import pytest
 import torch
 
@@ -39,7 +40,7 @@ def small_digits(benchmark_module, monkeypatch):
 @pytest.fixture
 def peer_script(benchmark_module):
     """What runs in the peer's environment; the package is not installed here."""
-    spec = importlib.util.spec_from_file_location("peer_diffwave", benchmark_module.PEERS / "diffwave.py")
+    spec = importlib.util.spec_from_file_location("peer_diffwave", peer_environment.PEERS / "diffwave.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -270,9 +271,9 @@ def test_the_process_reads_the_weights_and_gives_the_forwards_arguments_in_order
 
 def test_a_peer_that_cannot_run_says_why(benchmark_module, networks, tmp_path, monkeypatch):
     """An environment without the package, for one: this one. The script's own name does not stand in for it."""
-    monkeypatch.setattr(benchmark_module, "peer_python", lambda method: sys.executable)
+    monkeypatch.setattr(peer_environment, "peer_python", lambda method: sys.executable)
     with (
-        benchmark_module.Peer(tmp_path) as ask,
+        benchmark_module.Peer("diffwave", tmp_path) as ask,
         pytest.raises(SystemExit, match=r"the peer did not run: ModuleNotFoundError: No module named 'diffwave'"),
     ):
         ask("predict", step=1.0)

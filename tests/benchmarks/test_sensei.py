@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import peer_environment
 import pytest
 import torch
 from torch import nn
@@ -80,9 +81,9 @@ def test_a_peer_that_cannot_run_says_why(benchmark_module, tmp_path, monkeypatch
     data, directions = benchmark_module.made_up_rows()
     file = tmp_path / "data.npz"
     np.savez(file, x=data.x[0], y=data.y[0], directions=directions)
-    monkeypatch.setattr(benchmark_module, "peer_python", lambda method: sys.executable)
+    monkeypatch.setattr(peer_environment, "peer_python", lambda method: sys.executable)
     with (
-        benchmark_module.Peer(file) as ask,
+        benchmark_module.Peer("sensei", file) as ask,
         pytest.raises(SystemExit, match=r"the peer did not run: ModuleNotFoundError.*inFairness"),
     ):
         ask("train", rhos=[1.0], iterations=1, batch_size=8, lr=1e-3)

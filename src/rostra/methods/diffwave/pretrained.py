@@ -1,6 +1,6 @@
-"""The models that ship with Rostra, and how each was trained: :func:`train_pretrained` makes them again."""
+"""The models that ship with Rostra, and how each was trained; ``rostra diffwave train --recipe`` makes one again."""
 
-__all__ = ["MODELS", "Recipe", "pretrained_folder", "train_pretrained"]
+__all__ = ["MODELS", "Recipe", "pretrained_folder"]
 
 import dataclasses
 from collections.abc import Callable
@@ -9,10 +9,9 @@ from pathlib import Path
 
 from rostra.engine.errors import InputError
 
-from .checkpoints import SavedModel
 from .data import Clips, load_fsdd, load_ljspeech_sample
 from .model import DiffWaveConfig
-from .training import TrainConfig, fit
+from .training import TrainConfig
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -22,13 +21,11 @@ class Recipe:
     """One model.
 
     Attributes:
-        summary: for people.
         config, training: of the network, and how it is trained.
         steps: of training.
         clips: loads the recordings.
     """
 
-    summary: str
     config: DiffWaveConfig
     training: TrainConfig
     steps: int
@@ -41,21 +38,18 @@ _QUICK = TrainConfig(batch_size=8, lr=2e-3, lr_decay_steps=3500, ema=0.999, max_
 
 MODELS: dict[str, Recipe] = {
     "digits": Recipe(
-        summary="spoken digits by their label, 8 kHz, half a second",
         config=dataclasses.replace(_DIGITS, condition="label", n_classes=10),
         training=_QUICK,
         steps=3500,
         clips=lambda: load_fsdd("train"),
     ),
     "digits-unconditional": Recipe(
-        summary="spoken digits without a label, 8 kHz, half a second; for denoising too",
         config=_DIGITS,
         training=_QUICK,
         steps=3500,
         clips=lambda: load_fsdd("train"),
     ),
     "speech": Recipe(
-        summary="a vocoder for one speaker's mel spectrograms, 22,050 Hz",
         config=_SMALL,
         training=dataclasses.replace(_QUICK, batch_size=4, lr_decay_steps=2200),
         steps=2200,
@@ -73,11 +67,3 @@ def pretrained_folder(name: str) -> Path:
     if name not in MODELS:
         raise InputError(f"there is no model '{name}'; Rostra ships {', '.join(MODELS)}")
     return FOLDER / name
-
-
-def train_pretrained(name: str, out: Path, *, resume: bool = False, device: str | None = None) -> SavedModel:
-    """Train one of :data:`MODELS` again, from its public data."""
-    recipe = MODELS[name]
-    return fit(
-        recipe.clips(), recipe.config, recipe.training, steps=recipe.steps, out=out, resume=resume, device=device
-    )
