@@ -151,20 +151,25 @@ def tiled_forward(
     skips = weights.head_bias.expand(stream.shape).clone(memory_format=torch.contiguous_format)
     embedded = model.embedding(step)
     constant = torch.zeros_like(stream[:, 0])
+    shared = None if mel is None or hasattr(layers[0], "upsampler") else _as_rows(cast(Tensor, condition), dtype)
     for layer, folded in zip(layers, weights.layers, strict=True):
         vector = torch.addmm(folded.step_bias, embedded, folded.step)
         constant = constant + vector
         bias = folded.bias.expand(len(audio), -1)
-        rows = None
+        rows = shared
         if label is not None and folded.condition is not None:
             bias = bias + cast(Tensor, condition)[:, :, 0] @ folded.condition.to(bias.dtype)
-        elif condition is not None:
-            upsampled = layer.upsampler(mel)[:, :, :length] if hasattr(layer, "upsampler") else condition
-            rows = upsampled.transpose(1, 2).to(dtype).contiguous()
+        elif mel is not None and shared is None:
+            rows = _as_rows(layer.upsampler(mel)[:, :, :length], dtype)
         stream, skips = residual_layer(stream, skips, constant, bias, folded, rows)
         base = constant if model.config.residual_base == "u" else constant - vector
         constant = ROOT_HALF * base + folded.residual_bias
     return functional.relu(skips) @ weights.output + weights.output_bias
+
+
+def _as_rows(upsampled: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mel of shape (B, M, L) as (B, L, M)."""
+    return upsampled.transpose(1, 2).to(dtype).contiguous()
 
 
 def residual_layer(
@@ -261,7 +266,10 @@ class _Layer(torch.autograd.Function):
             of_bias[item] += of_sums.sum(0, dtype=of_bias.dtype)
             if of_rows is not None and of_condition is not None:
                 torch.mm(of_sums, condition.T, out=of_rows[item, start:stop])
-                of_condition.add_(rows[item, start:stop].T @ of_sums)
+                if exact:
+                    of_condition.addmm_(rows[item, start:stop].T, of_sums)
+                else:
+                    of_condition.add_(rows[item, start:stop].T @ of_sums)
             for tap in range(3):
                 begin = row_of(item, start, length, dilation) + (tap - 1) * dilation
                 end = begin + stop - start
