@@ -5,6 +5,7 @@ __all__ = [
     "commit",
     "cores",
     "keep_freed_memory",
+    "one_core_each",
     "peak_memory_mb",
     "resolve_device",
     "set_threads",
@@ -17,6 +18,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +70,28 @@ def set_threads(threads: int | None) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def one_core_each() -> Iterator[ThreadPoolExecutor | None]:
+    """As many threads as torch may use here, with one core for each; None where that is one thread.
+
+    For work in many small operations, which torch cannot share well among cores by itself. Meanwhile torch computes
+    on one core in the calling thread too: its own threads wait busily after an operation, and others would lack
+    their cores.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield None
+        return
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+        torch.set_num_threads(1)
+        try:
+            yield executor
+        finally:
+            torch.set_num_threads(threads)
 
 
 @functools.cache

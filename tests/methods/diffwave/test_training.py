@@ -90,6 +90,39 @@ def test_the_loss_falls():
     assert np.mean(losses[-10:]) < 0.6
 
 
+# Threads
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_threads_share_the_items_and_change_nothing(config, count, threads):
+    """Also where items are not a multiple of the threads, or fewer."""
+    training = dataclasses.replace(QUICK, pad=config.condition == "mel")
+    clips = sounds(length=400)
+    alone, together = trainer_of(config, training, clips), trainer_of(config, training, clips)
+    for _ in range(3):
+        threads(1)
+        loss = alone.step()
+        threads(count)
+        assert together.step() == pytest.approx(loss, rel=1e-5)
+        assert torch.get_num_threads() == count
+    for first, second in zip(alone.network.parameters(), together.network.parameters(), strict=True):
+        torch.testing.assert_close(first.grad, second.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_the_result_of_several_threads_does_not_depend_on_their_timing(threads):
+    threads(3)
+    first, second = (trainer_of(MEL).train(6) for _ in range(2))
+    assert_equal(weights(first), weights(second))
+
+
 # Resuming
 
 

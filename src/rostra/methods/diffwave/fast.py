@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rostra.engine.errors import InputError
-from rostra.engine.runtime import available_memory
+from rostra.engine.runtime import available_memory, one_core_each
 
 from .model import DiffWave, check_inputs, receptive_field
 from .tiled import ROOT_HALF, LayerWeights, add_outputs, convolve, fold, padded_input
@@ -305,13 +305,5 @@ class _Pool:
 @contextmanager
 def _pool() -> Iterator[_Pool]:
     threads = torch.get_num_threads()
-    if threads == 1:
-        yield _Pool(None, 1)
-        return
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-        # After an operation that torch shares itself its threads wait busily, and the tiles would lack these cores.
-        torch.set_num_threads(1)
-        try:
-            yield _Pool(executor, threads)
-        finally:
-            torch.set_num_threads(threads)
+    with one_core_each() as executor:
+        yield _Pool(executor, threads)

@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import itertools
 import math
 import os
 import signal
@@ -26,7 +27,7 @@ from rostra.engine.checkpoints import check_folder, load_checkpoint, save_checkp
 from rostra.engine.errors import InputError
 from rostra.engine.files import write_atomically
 from rostra.engine.progress import progress_bar
-from rostra.engine.runtime import keep_freed_memory, resolve_device
+from rostra.engine.runtime import keep_freed_memory, one_core_each, resolve_device
 
 from .audio import normalise
 from .checkpoints import TRAINING_KIND, SavedModel, clone_state, config_from, save_model, summary_of
@@ -165,16 +166,14 @@ class DiffWaveTrainer:
             t = torch.randint(len(self.alpha_bar), (batch,), generator=self.generator)
         noise = torch.randn(audio.shape, generator=self.generator)
         noisy = diffuse(audio, noise, self.alpha_bar[t])
-        predicted = self.predict(noisy, t.float(), mel, label)
-        losses = self.losses(predicted, noise.to(self.device), real.to(self.device))
-        loss = losses.mean()
-        value = float(loss.detach())
+        losses, gradients = self.gradients(noisy, t.float(), mel, label, noise, real)
+        value = float(losses.mean())
         if not math.isfinite(value):
             raise InputError(f"the loss is {value} at step {self.steps}; a smaller lr or max_grad_norm 1 may help")
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        for parameter, gradient in zip(self.network.parameters(), gradients, strict=True):
+            parameter.grad = gradient
         limit = self.training.max_grad_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
         self.optimiser.step()
@@ -183,8 +182,28 @@ class DiffWaveTrainer:
         self.steps += 1
         self.seconds += time.monotonic() - wall
         self.cpu_seconds += time.process_time() - cpu
-        self.note(value, float(norm), t, losses.detach())
+        self.note(value, float(norm), t, losses)
         return value
+
+    def gradients(
+        self, noisy: Tensor, t: Tensor, mel: Tensor | None, label: Tensor | None, noise: Tensor, real: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Loss of each item, and the gradients of their mean. On a CPU each thread has its share of the items."""
+        parameters = list(self.network.parameters())
+
+        def of_items(items: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
+            given = [None if value is None else value[items] for value in (mel, label)]
+            predicted = self.predict(noisy[items], t[items], *given)
+            losses = self.losses(predicted, noise[items].to(self.device), real[items].to(self.device))
+            share = losses.sum() / len(noisy)
+            return losses.detach(), torch.autograd.grad(share, parameters, materialize_grads=True)
+
+        threads = min(torch.get_num_threads(), len(noisy)) if self.device.type == "cpu" else 1
+        bounds = [len(noisy) * part // threads for part in range(threads + 1)]
+        shares = [slice(low, high) for low, high in itertools.pairwise(bounds)]
+        with one_core_each() if threads > 1 else contextlib.nullcontext() as executor:
+            losses, gradients = zip(*(executor.map if executor else map)(of_items, shares), strict=True)
+        return torch.cat(losses), [torch.stack(parts).sum(0) for parts in zip(*gradients, strict=True)]
 
     def predict(self, noisy: Tensor, t: Tensor, mel: Tensor | None, label: Tensor | None) -> Tensor:
         """The network's noise: by tiles on a CPU, by convolutions elsewhere."""
