@@ -12,8 +12,8 @@ Prints rows `name, ours, peer, unit, ratio, note`; a ratio above 1 means that ou
 
 Weights are random. Both layouts read them from one checkpoint, ours by `import_checkpoint`, and results are compared
 first: where they differ by more than rounding, the benchmark stops. Measurements alternate between ours and the peer;
-a value is a median. Rows on one thread are CPU seconds, so that other work on the machine disturbs them less; the
-real-time factor is wall time on two threads, which other work makes longer; its notes give CPU seconds too.
+a value is a median. Rows on one thread are CPU seconds, so that other work on the machine disturbs them less; those
+on two threads are wall time, which other work makes longer; their notes give CPU seconds too.
 """
 
 import contextlib
@@ -41,8 +41,10 @@ from rostra.methods.diffwave.imports import import_checkpoint
 from rostra.methods.diffwave.model import PRESETS, DiffWave, DiffWaveConfig
 from rostra.methods.diffwave.pretrained import MODELS
 from rostra.methods.diffwave.sampler import ItemNoise, Steps, reverse, schedule_of
+from rostra.methods.diffwave.sounds import synthetic_sounds
 from rostra.methods.diffwave.synthesis import Vocoder
 from rostra.methods.diffwave.tiled import tiled_forward
+from rostra.methods.diffwave.training import DiffWaveTrainer
 
 SECOND = 86
 """Mel frames of 256 samples in a second at 22,050 Hz, all but 34 samples."""
@@ -566,6 +568,43 @@ def train_digits(batch: int, rounds: int) -> list[Row]:
     return training_rows(title, network, {"own plain": plain}, given, rounds)
 
 
+class PlainTrainer(DiffWaveTrainer):
+    """A trainer whose network is called as it is; torch shares its operations among threads."""
+
+    def gradients(self, noisy: Tensor, t: Tensor, *conditions: Any) -> tuple[Tensor, list[Tensor]]:
+        mel, label, noise, real = conditions
+        losses = self.losses(self.network(noisy, t, mel, label), noise, real)
+        parameters = list(self.network.parameters())
+        return losses.detach(), list(torch.autograd.grad(losses.mean(), parameters, materialize_grads=True))
+
+
+def train_on_threads(count: int, rounds: int, **sizes: int) -> list[Row]:
+    """Steps as a user's, of the vocoder that ships: clips and mels, gradients, Adam, the average of the weights."""
+    recipe = MODELS["speech"]
+    config = replace(recipe.config, **sizes)
+    sounds = synthetic_sounds(8, sample_rate=config.sample_rate, length=2 * config.clip_samples, seed=0)
+    ours, peer = (kind(config, recipe.training, sounds, "cpu") for kind in (DiffWaveTrainer, PlainTrainer))
+    with threads(count):
+        losses = [torch.tensor([trainer.step() for _ in range(2)]) for trainer in (ours, peer)]
+        difference = agree("the losses of two steps on threads", *losses, EQUAL)
+    best = quickest(peer.step, count)
+
+    def plain() -> None:
+        with threads(best):
+            peer.step()
+
+    with threads(count):
+        times = alternate({"ours": ours.step, "peer": plain}, rounds)
+    note = (
+        f"the whole step of the vocoder that ships, {recipe.training.batch_size} x {config.clip_samples}, wall time; "
+        f"{statistics.median(cpu(times['ours'])):.3g} CPU s, peer {statistics.median(cpu(times['peer'])):.3g}; the "
+        f"losses of two steps differ by {difference:.1e}; peer: the room's plain module in the same trainer, on {best} "
+        f"thread{'s' if best > 1 else ''}, where it is quicker"
+    )
+    name = f"training, {size_of(ours.network)}, float32, {count} threads"
+    return [row(name, "wall s", note, wall(times["ours"]), wall(times["peer"]))]
+
+
 # ------------------------------------------------------- the table
 
 
@@ -599,6 +638,7 @@ def main() -> None:
         else:
             rows += train_vocoder(plain, network, 4, 8192, 4)
         rows += train_digits(2 if quick else 8, 1 if quick else 7)
+        rows += train_on_threads(2, 1, clip_samples=768) if quick else train_on_threads(2, 7)
     print_rows(rows, as_json=arguments.json)
 
 

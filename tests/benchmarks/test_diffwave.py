@@ -172,6 +172,7 @@ def test_generating_and_training_get_their_rows(benchmark_module, networks, smal
         assert row.ratio == pytest.approx(row.ours / row.peer)  # more is better
     rows += benchmark_module.train_vocoder(*networks, 2, 512, 1)
     rows += benchmark_module.train_digits(2, 1)
+    rows += benchmark_module.train_on_threads(2, 1, clip_samples=768)
     assert is_a_table(rows)
 
 
@@ -192,6 +193,13 @@ def test_a_plain_module_that_does_less_is_refused(benchmark_module, networks):
     ):
         with pytest.raises(SystemExit, match="the peer's result is another one"):
             work()
+
+
+def test_a_trainer_that_learns_something_else_is_refused(benchmark_module, monkeypatch):
+    losses = benchmark_module.PlainTrainer.losses
+    monkeypatch.setattr(benchmark_module.PlainTrainer, "losses", lambda *given: 1.01 * losses(*given))
+    with pytest.raises(SystemExit, match="the losses of two steps on threads: the peer's result is another one"):
+        benchmark_module.train_on_threads(2, 1, clip_samples=768)
 
 
 def test_results_that_are_no_numbers_are_refused(benchmark_module):
