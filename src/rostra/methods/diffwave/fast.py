@@ -207,7 +207,10 @@ class FastNetwork:
         layer = self.weights.layers[index]
         rows = self._upsampled(index, piece, shared)
         bias = layer.bias.to(rows.dtype)
-        return torch.stack([torch.addmm(bias, item, cast(Tensor, layer.condition)) for item in rows])
+        found = torch.empty(*rows.shape[:2], len(bias), dtype=rows.dtype)
+        for item, out in zip(rows, found, strict=True):
+            torch.addmm(bias, item, cast(Tensor, layer.condition), out=out)
+        return found
 
     def _piece(
         self,
