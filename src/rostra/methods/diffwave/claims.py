@@ -655,7 +655,7 @@ CLAIMS = (
                     },
                     "channels": {"narrow": 32, "wide": 64},
                     "training": {**_SHORT_TRAINING, "batch_size": 4},
-                    "steps": 600,
+                    "steps": 400,
                     "metrics": ["log_mel_mae", "stoi", "mr_stft", "mcd_db"],
                     "sampling": "fast6",
                 },
