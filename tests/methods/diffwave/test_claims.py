@@ -32,10 +32,11 @@ def test_settings_are_json_and_name_real_arguments(claim):
     """A typo in a scale that no test runs would be found after days of training."""
     import json
 
-    from rostra.methods.diffwave.baselines import WaveGANConfig, WaveNetConfig
     from rostra.methods.diffwave.checkpoints import config_from
     from rostra.methods.diffwave.pretrained import MODELS
     from rostra.methods.diffwave.training import TrainConfig
+    from rostra.methods.diffwave.wavegan import WaveGANConfig
+    from rostra.methods.diffwave.wavenet import WaveNetConfig
 
     for scale in claim.scales.values():
         settings = scale.settings

@@ -267,12 +267,15 @@ def test_a_judge_is_measured_on_what_it_was_not_trained_on():
     """Its accuracy is that on the other recordings, cut to its length; the names are those of the recordings."""
     clips = synthetic_sounds(40, classes=2, length=1200)
     train, test = clips.select(range(28)), clips.select(range(28, 40))
-    judge = train_judge(train, test, length=1024, epochs=3, seed=1, device="cpu")
+    judge = train_judge(train, test, length=1024, level="peak", epochs=3, channels=8, seed=1, device="cpu")
     assert judge.label_names == clips.label_names
-    assert (judge.config.length, judge.config.epochs, judge.config.seed) == (1024, 3, 1)
+    config = judge.config
+    assert (config.length, config.epochs, config.channels, config.seed) == (1024, 3, 8, 1)
     assert judge.validation_size_ == 12
     found = evaluate_sounds(judge, test, train)
     assert found["accuracy"] == judge.accuracy_
     assert found["classifier_accuracy"] == judge.accuracy_
     with pytest.raises(InputError, match="needs recordings with labels"):
         train_judge(Clips(train.audio, RATE, train.names), test, length=1024)
+    with pytest.raises(InputError, match="have no level"):
+        train_judge(changed(train, np.zeros_like), test, length=1024, level="peak")

@@ -92,23 +92,15 @@ def _judge(settings: Mapping[str, Any], context: Context) -> "SoundClassifier":
     """The classifier of a claim, trained on its training recordings and measured on the others."""
     from rostra.engine.checkpoints import DOCUMENT
 
-    from .classifier import ClassifierConfig, SoundClassifier, train_classifier
+    from .classifier import SoundClassifier
+    from .evaluation import train_judge
 
     data = {name: settings.get(name) for name in ("data", "sounds", "length")}
     with context.kept("diffwave", ["judge", settings["judge"], data]) as folder:
         if not (folder / DOCUMENT).exists():
             train, test = _clips(settings, "train", context), _clips(settings, "test", context)
-            assert train.label_names is not None
-            config = ClassifierConfig(
-                sample_rate=train.sample_rate,
-                length=settings["length"],
-                n_classes=len(train.label_names),
-                **settings["judge"],
-            )
-            audio, labels = _labelled(train, settings["length"])
-            train_classifier(
-                audio, labels, config, validation=_labelled(test, settings["length"]), label_names=train.label_names
-            ).save(folder)
+            judge = train_judge(train, test, length=settings["length"], level="peak", device="cpu", **settings["judge"])
+            judge.save(folder)
         return SoundClassifier.load(folder)
 
 
@@ -287,20 +279,20 @@ def _baseline(arm: str, settings: Mapping[str, Any], budget: float, context: Con
     """A WaveGAN or WaveNet, trained once and kept."""
     from rostra.engine.checkpoints import DOCUMENT
 
-    from . import baselines
+    from .wavegan import WaveGAN, WaveGANConfig, train_wavegan
+    from .wavenet import WaveNet, WaveNetConfig, train_wavenet
 
+    kinds: dict[str, Any] = {
+        "wavegan": (WaveGAN, WaveGANConfig, train_wavegan),
+        "wavenet": (WaveNet, WaveNetConfig, train_wavenet),
+    }
+    kind, config, train = kinds[arm]
     data = {name: settings.get(name) for name in ("data", "sounds", "length")}
     options = settings[arm]
     with context.kept("diffwave", [arm, options, budget, data]) as folder:
-        kind: Any = baselines.WaveGAN if arm == "wavegan" else baselines.WaveNet
         if not (folder / DOCUMENT).exists():
             audio, _ = _labelled(_clips(settings, "train", context), settings["length"])
-            if arm == "wavegan":
-                config = baselines.WaveGANConfig(**options)
-                baselines.train_wavegan(audio, config, cpu_seconds=budget, device=context.device).save(folder)
-            else:
-                other = baselines.WaveNetConfig(**options)
-                baselines.train_wavenet(audio, other, cpu_seconds=budget, device=context.device).save(folder)
+            train(audio, config(**options), cpu_seconds=budget, device=context.device).save(folder)
         return kind.load(folder)
 
 

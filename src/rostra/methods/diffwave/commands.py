@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .data import Clips
     from .model import DiffWaveConfig
     from .sampler import Steps
     from .training import DiffWaveTrainer
@@ -112,61 +113,27 @@ def train(
     Example: rostra diffwave train recordings --out voice --size small --minutes 60 --plot loss.png
     """
     prepare(quiet=quiet, threads=threads)
-    from rostra.engine.checkpoints import check_folder
-    from rostra.engine.plots import check_picture, save_picture
-
-    from .data import load_clips, with_labels
-    from .presets import asks_for_labels, default_sample_rate, network_config
-    from .pretrained import MODELS
-    from .training import LOG, TRAINING_FOLDER, DiffWaveTrainer, TrainConfig, stop_on_signals
-
     shape = _given(preset=preset, size=size, condition=condition, loss=loss, level=level, clip_samples=clip_samples)
     shape |= _given(residual_layers=layers, residual_channels=channels, dilation_cycle_length=cycle)
     shape |= _given(n_mels=n_mels, n_fft=n_fft, hop_samples=hop_samples, f_min=f_min, f_max=f_max)
     method = _given(batch_size=batch_size, lr=lr, lr_decay_steps=lr_decay_steps, ema=ema, max_grad_norm=max_grad_norm)
     method |= _given(stratified=stratified or None, pad=False if no_pad else None, seed=seed or None)
     method |= _given(dtype=dtype and _DTYPES[dtype])
+    reading = _given(sample_rate=sample_rate, resample=resample or None, mix=mix or None)
     if minutes is not None and not minutes > 0:
         raise InputError(f"--minutes is {minutes:g}; it must be above 0")
-    reading = _given(sample_rate=sample_rate, resample=resample or None, mix=mix or None)
     _check_recipe(recipe, data, [*shape, *method, *reading])
-    check_folder(out)
-    if plot is not None:
-        check_picture(plot)
-    if not resume and (out / TRAINING_FOLDER).is_dir():
-        raise InputError(f"'{out}' holds a training; pass --resume to go on with it, or choose another folder")
-    training = TrainConfig(**method)
+    _check_training_files(out, plot, resume=resume)
     if recipe is None:
-        if resample and sample_rate is None:
-            sample_rate = default_sample_rate(size)
-        clips = load_clips(str(data), sample_rate=sample_rate, resample=resample, mix=mix)
-        if clips.labels is None and asks_for_labels(condition, size):
-            clips = with_labels(clips, str(data))
-        network = network_config(clips, **shape) if shape or not resume else None
+        trainer = _own_training(str(data), out, shape, method, reading, resume=resume, device=device)
+        total = max_steps or PAPER_STEPS
     else:
-        clips, network, training = MODELS[recipe].clips(), MODELS[recipe].config, MODELS[recipe].training
-    if resume:
-        trainer = DiffWaveTrainer.resume(out, clips, device)
-        trainer.check_unchanged(out, network, vars(training) if recipe else method)
-    else:
-        assert network is not None
-        trainer = DiffWaveTrainer(network, training, clips, device)
-    total = max_steps or (MODELS[recipe].steps if recipe else PAPER_STEPS)
+        trainer, steps = _recipe_training(recipe, out, resume=resume, device=device)
+        total = max_steps or steps
     before = trainer.steps
-    seconds = None if minutes is None else 60 * minutes
-    with stop_on_signals() as stop:
-        if not quiet:
-            typer.echo(_announcement(trainer, total), err=True)
-        trainer.train(total, seconds=seconds, save=lambda current: current.save(out), stop=stop)
-    if stop() and trainer.steps < total:
-        raise JobError(
-            f"stopped after {trainer.steps} of {total} steps; the model is in '{out}', and the same command with "
-            "--resume goes on"
-        )
+    _run_training(trainer, out, total, minutes, quiet=quiet)
     if plot is not None:
-        from .plots import plot_loss
-
-        save_picture(plot_loss(out / LOG), plot)
+        _plot_training(out, plot)
     found = {"out": str(out), "resumed_from": before, **trainer.summary()}
     emit(found, _training_text(found, total), json_output)
 
@@ -745,6 +712,95 @@ def _check_recipe(recipe: str | None, data: str | None, options: Sequence[str]) 
 
 def _option(name: str) -> str:
     return f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+
+
+def _check_training_files(out: Path, plot: Path | None, *, resume: bool) -> None:
+    """Check, before any work, that a training can be written."""
+    from rostra.engine.checkpoints import check_folder
+    from rostra.engine.plots import check_picture
+
+    from .training import TRAINING_FOLDER
+
+    check_folder(out)
+    if plot is not None:
+        check_picture(plot)
+    if not resume and (out / TRAINING_FOLDER).is_dir():
+        raise InputError(f"'{out}' holds a training; pass --resume to go on with it, or choose another folder")
+
+
+def _own_training(
+    data: str,
+    out: Path,
+    shape: dict[str, Any],
+    method: dict[str, Any],
+    reading: dict[str, Any],
+    *,
+    resume: bool,
+    device: str | None,
+) -> "DiffWaveTrainer":
+    """A training on a user's recordings, with the options given for its network, its method and reading the files."""
+    from .presets import network_config
+    from .training import DiffWaveTrainer, TrainConfig
+
+    training = TrainConfig(**method)
+    clips = _training_clips(data, shape.get("condition"), shape.get("size"), reading)
+    if not resume:
+        return DiffWaveTrainer(network_config(clips, **shape), training, clips, device)
+    network = network_config(clips, **shape) if shape else None
+    trainer = DiffWaveTrainer.resume(out, clips, device)
+    trainer.check_unchanged(out, network, method)
+    return trainer
+
+
+def _training_clips(data: str, condition: Any, size: str | None, reading: dict[str, Any]) -> "Clips":
+    """The recordings, with labels where the network needs them; those to resample without a rate get the paper's."""
+    from .data import load_clips, with_labels
+    from .presets import asks_for_labels, default_sample_rate
+
+    if "resample" in reading:
+        reading = {"sample_rate": default_sample_rate(size), **reading}
+    clips = load_clips(data, **reading)
+    if clips.labels is None and asks_for_labels(condition, size):
+        return with_labels(clips, data)
+    return clips
+
+
+def _recipe_training(recipe: str, out: Path, *, resume: bool, device: str | None) -> "tuple[DiffWaveTrainer, int]":
+    """The training of a model that ships with Rostra, and its number of steps."""
+    from .pretrained import MODELS
+    from .training import DiffWaveTrainer
+
+    model = MODELS[recipe]
+    if not resume:
+        return DiffWaveTrainer(model.config, model.training, model.clips(), device), model.steps
+    trainer = DiffWaveTrainer.resume(out, model.clips(), device)
+    trainer.check_unchanged(out, model.config, vars(model.training))
+    return trainer, model.steps
+
+
+def _run_training(trainer: "DiffWaveTrainer", out: Path, total: int, minutes: float | None, *, quiet: bool) -> None:
+    """Train until the steps are done or the time is over, and save; a signal ends it with an error."""
+    from .training import stop_on_signals
+
+    seconds = None if minutes is None else 60 * minutes
+    with stop_on_signals() as stop:
+        if not quiet:
+            typer.echo(_announcement(trainer, total), err=True)
+        trainer.train(total, seconds=seconds, save=lambda current: current.save(out), stop=stop)
+    if stop() and trainer.steps < total:
+        raise JobError(
+            f"stopped after {trainer.steps} of {total} steps; the model is in '{out}', and the same command with "
+            "--resume goes on"
+        )
+
+
+def _plot_training(out: Path, plot: Path) -> None:
+    from rostra.engine.plots import save_picture
+
+    from .plots import plot_loss
+    from .training import LOG
+
+    save_picture(plot_loss(out / LOG), plot)
 
 
 def _announcement(trainer: "DiffWaveTrainer", total: int) -> str:

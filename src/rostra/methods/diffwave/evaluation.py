@@ -16,6 +16,7 @@ from rostra.engine.numbers import number
 from rostra.engine.progress import progress
 
 from . import metrics
+from .audio import Level
 from .classifier import ClassifierConfig, SoundClassifier, train_classifier
 from .data import Clips, fixed_length, known_labels, load_clips, split_fsdd, with_labels
 
@@ -247,14 +248,24 @@ def judge_data(
 
 
 def train_judge(
-    train: Clips, test: Clips, *, length: int, epochs: int = 20, seed: int = 0, device: str | None = None
+    train: Clips,
+    test: Clips,
+    *,
+    length: int,
+    level: Level | None = None,
+    epochs: int = 20,
+    channels: int = 16,
+    seed: int = 0,
+    device: str | None = None,
 ) -> SoundClassifier:
     """A classifier for sounds of one length, with its accuracy on recordings that it was not trained on.
 
     Args:
         train, test: recordings of one rate with labels of the same classes, as :func:`judge_data` gives them.
         length: samples of the sounds that it is to judge; the recordings are cut or padded to it.
-        epochs, seed, device: as for :func:`.train_classifier`.
+        level: of each recording, before it is cut or padded (:func:`.fixed_length`).
+        epochs, channels, seed: as for :class:`.ClassifierConfig`.
+        device: as for :func:`.train_classifier`.
 
     Raises:
         InputError: if there are no labels, and as :func:`.train_classifier` does.
@@ -263,13 +274,18 @@ def train_judge(
         raise InputError("a classifier needs recordings with labels, to train on and to be measured on")
     names = train.label_names or tuple(map(str, range(int(train.labels.max()) + 1)))
     config = ClassifierConfig(
-        sample_rate=train.sample_rate, length=length, n_classes=len(names), epochs=epochs, seed=seed
+        sample_rate=train.sample_rate,
+        length=length,
+        n_classes=len(names),
+        channels=channels,
+        epochs=epochs,
+        seed=seed,
     )
     return train_classifier(
-        fixed_length(train, length)[0],
+        fixed_length(train, length, level=level)[0],
         train.labels,
         config,
-        validation=(fixed_length(test, length)[0], test.labels),
+        validation=(fixed_length(test, length, level=level)[0], test.labels),
         label_names=names,
         device=device,
     )
