@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from rostra.engine.datasets import find
+from rostra.methods.diffwave.data import LJSPEECH_SAMPLE
 from rostra.methods.sensei.data import DATASETS
 
 ADULT = DATASETS[0]
@@ -51,6 +52,8 @@ def test_python_blocks_run_and_print_what_the_page_says(page, tmp_path):
         pytest.skip("needs the NHEFS table: pip install causaldata")
     if "load_adult" in code and find(ADULT) is None:
         pytest.skip("needs the data set 'adult': rostra datasets get adult")
+    if "load_ljspeech_sample" in code and find(LJSPEECH_SAMPLE) is None:
+        pytest.skip("needs the recordings: rostra datasets get ljspeech_sample")
     run_page.run_page(page, tmp_path)
 
 

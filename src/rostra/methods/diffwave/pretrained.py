@@ -32,27 +32,31 @@ class Recipe:
     clips: Callable[[], Clips]
 
 
-_SMALL = DiffWaveConfig(residual_layers=10, residual_channels=32, upsampler="shared", clip_samples=8192)
-_DIGITS = dataclasses.replace(_SMALL, condition="none", sample_rate=8000, f_max=4000.0, clip_samples=4096, level="peak")
-_QUICK = TrainConfig(batch_size=8, lr=2e-3, lr_decay_steps=3500, ema=0.999, max_grad_norm=1.0, stratified=True)
+_SMALL = DiffWaveConfig(residual_layers=10, residual_channels=32, upsampler="shared", clip_samples=4096)
+_DIGITS = dataclasses.replace(_SMALL, condition="none", sample_rate=8000, f_max=4000.0, level="peak")
+
+
+def _quick(steps: int) -> TrainConfig:
+    return TrainConfig(batch_size=8, lr=2e-3, lr_decay_steps=steps, ema=0.999, max_grad_norm=1.0, stratified=True)
+
 
 MODELS: dict[str, Recipe] = {
     "digits": Recipe(
         config=dataclasses.replace(_DIGITS, condition="label", n_classes=10),
-        training=_QUICK,
-        steps=3500,
+        training=_quick(8000),
+        steps=8000,
         clips=lambda: load_fsdd("train"),
     ),
     "digits-unconditional": Recipe(
         config=_DIGITS,
-        training=_QUICK,
+        training=_quick(3500),
         steps=3500,
         clips=lambda: load_fsdd("train"),
     ),
     "speech": Recipe(
         config=_SMALL,
-        training=dataclasses.replace(_QUICK, batch_size=4, lr_decay_steps=2200),
-        steps=2200,
+        training=_quick(6000),
+        steps=6000,
         clips=lambda: load_ljspeech_sample("train"),
     ),
 }
