@@ -646,7 +646,7 @@ CLAIMS = (
                         "clip_samples": 4096,
                     },
                     "channels": {"narrow": 32, "wide": 64},
-                    "training": {**_SHORT_TRAINING, "batch_size": 4},
+                    "training": {**_SHORT_TRAINING, "batch_size": 4, "lr_decay_steps": 400},
                     "steps": 400,
                     "metrics": ["log_mel_mae", "stoi", "mr_stft", "mcd_db"],
                     "sampling": "fast6",
@@ -707,7 +707,7 @@ CLAIMS = (
                 {
                     **_DIGITS,
                     "network": _DIGITS_NETWORK,
-                    "training": {**_SHORT_TRAINING, "batch_size": 4},
+                    "training": {**_SHORT_TRAINING, "batch_size": 4, "lr_decay_steps": 1500},
                     "steps": 1500,
                     "n": 100,
                     "sampling": "fast6",
