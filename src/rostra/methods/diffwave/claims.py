@@ -724,10 +724,10 @@ CLAIMS = (
         note=(
             "Both networks are trained from scratch with the same settings for the same number of steps: minutes, "
             "where the paper takes days. Sampled in six steps. 0.1 is chance. Batches of four and half the width "
-            "left the networks knowing next to nothing in equal time: such runs were stopped after a training or two an "
-            "arm, and batches of eight chosen by single trainings with labels, of a seed that is not reported. Half "
-            "an hour on two cores allows no more steps. "
-            "Labels in turn balance the digits, which alone raises the inception score."
+            "left the networks knowing next to nothing in equal time: such runs were stopped after a training or two "
+            "an arm, and batches of eight chosen by single trainings with labels, of a seed that is not reported. "
+            "Half an hour on two cores allows no more steps. Labels in turn balance the digits, which alone raises the "
+            "inception score."
         ),
     ),
     Claim(
