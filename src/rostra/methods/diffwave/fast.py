@@ -202,6 +202,7 @@ class FastNetwork:
         upsampler = cast(torch.nn.Module, self.model.layers[index].upsampler)
         return self._rows(upsampler, cast(Tensor, piece.mel), piece)
 
+    @torch.no_grad()
     def _condition(self, index: int, piece: _Piece, shared: Tensor | None) -> Tensor:
         """Bias plus condition of one layer at every sample, (items, samples, 2C)."""
         layer = self.weights.layers[index]
