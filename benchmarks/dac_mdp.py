@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -144,14 +143,12 @@ def rounding_of(values: Array, k: int) -> float:
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
     """That torch, the compiled loops and the KD trees use inside."""
-    before = torch.get_num_threads(), numba.get_num_threads()
+    before = torch.get_num_threads()
     torch.set_num_threads(count)
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
     try:
         yield
     finally:
-        torch.set_num_threads(before[0])
-        numba.set_num_threads(before[1])
+        torch.set_num_threads(before)
 
 
 def alternate(

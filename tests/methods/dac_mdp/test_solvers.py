@@ -1,6 +1,8 @@
 """Solvers against dense linear algebra, against each other, and against the laws that they promise."""
 
 import socket
+import subprocess
+import sys
 from itertools import product
 
 import numpy as np
@@ -174,6 +176,23 @@ def test_two_processes_find_what_one_finds(tmp_path):
             assert np.array_equal(found["values"], alone.values)
             assert np.array_equal(found["policy"], alone.policy)
             assert float(found["bound"]) == pytest.approx(alone.error_bound)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_parallel_loops_run_on_the_threads_of_torch_and_leave_them_as_they_were(count):
+    """In a process of its own: numba's first parallel loop, once in a process, gives torch all cores."""
+    script = f"""
+import torch
+torch.set_num_threads({count})
+from rostra.methods.dac_mdp import DACMDP
+from rostra.methods.dac_mdp.data import cartpole_log
+log = cartpole_log("random", 300, seed=0)
+DACMDP(k=5, cost=1.0).fit(log).act(log.states[:1])
+import numba
+print(torch.get_num_threads(), numba.get_num_threads() == min({count}, numba.config.NUMBA_NUM_THREADS))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout == f"{count} True\n", done.stderr
 
 
 def test_what_cannot_be_solved_says_so():

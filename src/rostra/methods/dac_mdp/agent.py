@@ -390,8 +390,9 @@ class DACMDP:
 
     def _mean_rewards(self, rewards: Array, cost: float, weights: Array) -> Array:
         """(N, A), penalised."""
-        from .kernels import mean_rewards
+        from .kernels import mean_rewards, share_threads_with_torch
 
+        share_threads_with_torch()
         found = np.empty(self.tables_.successors.shape[:2], self.dtype)
         mean_rewards(rewards, self.tables_.successors, self.tables_.distances, weights, float(cost), found)
         return found
