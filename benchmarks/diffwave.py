@@ -571,8 +571,11 @@ def train_digits(batch: int, rounds: int) -> list[Row]:
 class PlainTrainer(DiffWaveTrainer):
     """A trainer whose network is called as it is; torch shares its operations among threads."""
 
-    def gradients(self, noisy: Tensor, t: Tensor, *conditions: Any) -> tuple[Tensor, list[Tensor]]:
-        mel, label, noise, real = conditions
+    def step(self) -> float:
+        return self.step_with(None)
+
+    def gradients(self, executor: Any, noisy: Tensor, t: Tensor, *others: Any) -> tuple[Tensor, list[Tensor]]:
+        mel, label, noise, real = others
         losses = self.losses(self.network(noisy, t, mel, label), noise, real)
         parameters = list(self.network.parameters())
         return losses.detach(), list(torch.autograd.grad(losses.mean(), parameters, materialize_grads=True))
