@@ -4,12 +4,13 @@ The JSON names the tensor file, and is replaced last and at once: a kill at any 
 old checkpoint or the new one, never a mixture.
 """
 
-__all__ = ["check_folder", "load_arrays", "load_checkpoint", "save_checkpoint", "tuples"]
+__all__ = ["check_folder", "load_arrays", "load_checkpoint", "rebuilding", "save_checkpoint", "tuples"]
 
+import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,24 @@ def load_arrays(folder: Path, kind: str) -> tuple[dict[str, "NDArray[Any]"], dic
 
     data, content = _read(folder, kind)
     return load(data), content
+
+
+@contextlib.contextmanager
+def rebuilding(folder: Path | str) -> Iterator[None]:
+    """Around the code that makes a model of what :func:`load_checkpoint` has read.
+
+    Raises:
+        InputError: for whatever is missing in it, or does not fit.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(
+            f"'{folder}' is damaged or of another version ({reason}); fit and save the model again"
+        ) from None
 
 
 def tuples(values: Mapping[str, Any]) -> dict[str, Any]:

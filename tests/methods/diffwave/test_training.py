@@ -342,7 +342,7 @@ def test_a_training_of_another_version_is_refused(tmp_path):
     trainer_of(PLAIN).train(1).save(tmp_path / "m")
     document = tmp_path / "m" / TRAINING_FOLDER / "rostra.json"
     document.write_text(document.read_text().replace('"stratified"', '"stratified_steps"'))
-    with pytest.raises(InputError, match=r"is of another version .*stratified_steps"):
+    with pytest.raises(InputError, match=r"of another version .*stratified_steps"):
         DiffWaveTrainer.resume(tmp_path / "m", sounds(), "cpu")
 
 

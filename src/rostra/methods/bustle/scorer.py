@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rostra.engine.checkpoints import load_arrays
+from rostra.engine.checkpoints import load_arrays, rebuilding
 
 from .constants import longest_common_substring
 from .dsl import OPERATIONS, Operation
@@ -60,7 +60,8 @@ class ValueScorer:
             InputError: if the folder is missing, damaged, or holds something else.
         """
         arrays, content = load_arrays(folder, KIND)
-        return cls.from_arrays(arrays, content.get("recipe", {}))
+        with rebuilding(folder):
+            return cls.from_arrays(arrays, content.get("recipe", {}))
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], recipe: dict[str, Any]) -> Self:
@@ -160,7 +161,9 @@ class PremiseScorer:
         Raises:
             InputError: if the folder is missing, damaged, or holds something else.
         """
-        return cls.from_arrays(load_arrays(folder, PREMISE_KIND)[0])
+        arrays, _ = load_arrays(folder, PREMISE_KIND)
+        with rebuilding(folder):
+            return cls.from_arrays(arrays)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:

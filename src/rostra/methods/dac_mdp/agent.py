@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from rostra.engine.checkpoints import check_folder, load_arrays, save_checkpoint
+from rostra.engine.checkpoints import check_folder, load_arrays, rebuilding, save_checkpoint
 from rostra.engine.errors import InputError
 from rostra.engine.progress import Advance, progress_bar
 from rostra.engine.runtime import resolve_device
@@ -556,6 +556,13 @@ class DACMDP:
             InputError: if the folder is missing or damaged, holds another kind of model, or an encoder is missing.
         """
         arrays, content = load_arrays(Path(folder), KIND)
+        with rebuilding(folder):
+            return cls._rebuilt(folder, arrays, content, encoder, device)
+
+    @classmethod
+    def _rebuilt(
+        cls, folder: str | Path, arrays: dict[str, Any], content: dict[str, Any], encoder: Any, device: str
+    ) -> Self:
         kinds = {kind.__name__: kind for kind in (DACMDP, DACMDPContinuous)}
         kind = kinds[content["class"]]
         if not issubclass(kind, cls):

@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint
 from rostra.engine.errors import InputError
 from rostra.engine.progress import progress_bar
 from rostra.engine.runtime import keep_freed_memory, resolve_device
@@ -318,7 +318,8 @@ class TrainedEncoder:
         """
         resolve_device(device)  # before anything is read
         tensors, content = load_checkpoint(Path(folder), KIND)
-        return cls.from_state(tensors, content, device=device)
+        with rebuilding(folder):
+            return cls.from_state(tensors, content, device=device)
 
 
 # ---------------------------------------------------------------------- training

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint, tuples
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 
 from .model import DiffWave, DiffWaveConfig, new_network
@@ -109,14 +109,10 @@ def load_model(folder: Path) -> SavedModel:
         InputError: if the folder is missing, damaged, or holds something else.
     """
     tensors, content = load_checkpoint(folder, KIND)
-    config = config_from(content["config"], str(folder))
-    network = new_network(config, 0)
-    try:
+    with rebuilding(folder):
+        network = new_network(config_from(content["config"], str(folder)), 0)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"the weights in '{folder}' do not fit its configuration ({reason}); train it again") from None
-    return SavedModel(network.eval(), tuple(content["label_names"]), content["history"])
+        return SavedModel(network.eval(), tuple(content["label_names"]), content["history"])
 
 
 def config_from(values: dict[str, Any], name: str, mend: str = "train it again") -> DiffWaveConfig:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad, relu
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 from rostra.engine.progress import progress_bar
 from rostra.engine.runtime import keep_freed_memory, resolve_device
@@ -226,17 +226,14 @@ class SoundClassifier:
         """
         where = resolve_device(device)
         tensors, content = load_checkpoint(Path(folder), KIND)
-        try:
-            values = dict(content["config"])
-            config = ClassifierConfig(**{**values, "noise_db": tuple(values["noise_db"])})
+        with rebuilding(folder):
+            config = ClassifierConfig(**tuples(content["config"]))
             with torch.random.fork_rng(devices=[]):  # of the first weights, which are then replaced
                 network = _Network(config)
             network.load_state_dict(tensors)
             judge = cls(
                 config, network.to(where), content["label_names"], content["accuracy"], content["validation_size"]
             )
-        except (KeyError, TypeError, RuntimeError):
-            raise InputError(f"'{folder}' is damaged or of another version; train the classifier again") from None
         if content.get("mel") != _as_json(asdict(config.mel)):
             raise InputError(f"'{folder}' was trained on other mel features than today's; train the classifier again")
         return judge

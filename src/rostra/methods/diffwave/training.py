@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rostra.engine.checkpoints import check_folder, load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import check_folder, load_checkpoint, rebuilding, save_checkpoint
 from rostra.engine.errors import InputError
 from rostra.engine.files import write_atomically
 from rostra.engine.progress import progress_bar
@@ -392,12 +392,16 @@ class DiffWaveTrainer:
         if not (folder / TRAINING_FOLDER).is_dir():
             raise InputError(f"'{folder}' holds no training to resume; train without --resume")
         tensors, content = load_checkpoint(folder / TRAINING_FOLDER, TRAINING_KIND)
-        try:
-            training = TrainConfig(**content["training"])
-        except TypeError as error:
-            raise InputError(f"the training in '{folder}' is of another version ({error}); train anew") from None
-        trainer = cls(config_from(content["config"], str(folder)), training, clips, device)
-        then, now = content["clips"], _fingerprint(clips, trainer.config)
+        with rebuilding(folder / TRAINING_FOLDER):
+            config, training = config_from(content["config"], str(folder)), TrainConfig(**content["training"])
+        trainer = cls(config, training, clips, device)
+        with rebuilding(folder / TRAINING_FOLDER):
+            trainer._check_clips_are(content["clips"], folder)
+            trainer._restore(tensors, content)
+        return trainer
+
+    def _check_clips_are(self, then: dict[str, Any], folder: Path) -> None:
+        now = _fingerprint(self.clips, self.config)
         differing = [what for what, value in then.items() if now.get(what) != value]
         if differing:
             raise InputError(
@@ -405,20 +409,21 @@ class DiffWaveTrainer:
                 f"{now['count']} of {now['samples']}, {_DIFFERENCES[differing[0]]}; give the same clips, or train into "
                 "a new folder"
             )
-        trainer.network.load_state_dict(_part(tensors, "network."))
-        if trainer.average is not None:
-            for name, value in _part(tensors, "average.").items():
-                trainer.average[name].copy_(value)
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "optimiser.").items():
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = value
-        groups = trainer.optimiser.state_dict()["param_groups"]
-        trainer.optimiser.load_state_dict({"state": state, "param_groups": groups})
-        trainer.generator.set_state(tensors["generator"])
-        trainer.steps, trainer.seconds = content["steps"], content["seconds"]
-        trainer.cpu_seconds, trainer.log = content["cpu_seconds"], content["log"]
-        return trainer
+
+    def _restore(self, tensors: dict[str, Tensor], content: dict[str, Any]) -> None:
+        self.network.load_state_dict({name: tensors[f"network.{name}"] for name in self.network.state_dict()})
+        for name, value in (self.average or {}).items():
+            value.copy_(tensors[f"average.{name}"])
+        count = len(list(self.network.parameters())) if content["steps"] else 0
+        state = {
+            index: {name: tensors[f"optimiser.{index}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
+            for index in range(count)
+        }
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self.generator.set_state(tensors["generator"])
+        self.steps, self.seconds = content["steps"], content["seconds"]
+        self.cpu_seconds, self.log = content["cpu_seconds"], content["log"]
 
     def check_unchanged(self, folder: Path, config: DiffWaveConfig | None, training: Mapping[str, Any]) -> None:
         """Check that a training that goes on is asked for no other settings than those of its beginning.
@@ -552,10 +557,6 @@ def _fingerprint(clips: Clips, config: DiffWaveConfig) -> dict[str, Any]:
 
 def _hash(texts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _as_csv(log: list[dict[str, float]]) -> str:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 from rostra.engine.runtime import keep_freed_memory, resolve_device
 
@@ -291,13 +291,13 @@ class WaveGAN:
             InputError: if the folder is missing, damaged or holds something else, or the device cannot be used.
         """
         tensors, content = load_checkpoint(Path(folder), KIND)
-        settings = {**content["config"], "betas": tuple(content["config"]["betas"])}
-        config, length = WaveGANConfig(**settings), content["length"]
-        generator = WaveGANGenerator(length, config.channels)
-        generator.load_state_dict(tensors)
-        history = content["distances"], content["penalties"]
         where = resolve_device(device)
-        return cls(config, length, generator.to(where), content["steps"], content["cpu_seconds"], *history)
+        with rebuilding(folder):
+            config, length = WaveGANConfig(**tuples(content["config"])), content["length"]
+            generator = fresh(lambda: WaveGANGenerator(length, config.channels), 0)
+            generator.load_state_dict(tensors)
+            history = content["distances"], content["penalties"]
+            return cls(config, length, generator.to(where), content["steps"], content["cpu_seconds"], *history)
 
 
 def train_wavegan(

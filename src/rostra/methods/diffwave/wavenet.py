@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, pad
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint
 from rostra.engine.errors import InputError
 from rostra.engine.progress import progress_bar
 from rostra.engine.runtime import keep_freed_memory, resolve_device
@@ -320,13 +320,12 @@ class WaveNet:
             InputError: if the folder is missing, damaged or holds something else, or the device cannot be used.
         """
         tensors, content = load_checkpoint(Path(folder), KIND)
-        config = WaveNetConfig(**content["config"])
-        network = WaveNetNetwork(config)
-        network.load_state_dict(tensors)
         where = resolve_device(device)
-        return cls(
-            config, content["length"], network.to(where), content["steps"], content["cpu_seconds"], content["losses"]
-        )
+        with rebuilding(folder):
+            config, length = WaveNetConfig(**content["config"]), content["length"]
+            network = fresh(lambda: WaveNetNetwork(config), 0)
+            network.load_state_dict(tensors)
+            return cls(config, length, network.to(where), content["steps"], content["cpu_seconds"], content["losses"])
 
 
 def train_wavenet(

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, column_or_1d, validate_data
 from torch import Tensor
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint, tuples
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 from rostra.engine.runtime import resolve_device
 from rostra.fields.tabular.encoding import TableEncoder
@@ -493,12 +493,8 @@ class SenSeIClassifier(ClassifierMixin, BaseEstimator):
             ValueError: if the folder is missing, damaged, or of another method.
         """
         tensors, content = load_checkpoint(Path(folder), KIND)
-        try:
+        with rebuilding(folder):
             return cls._rebuilt(tensors, content, resolve_device(device))
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError, RuntimeError):
-            raise InputError(f"'{folder}' is damaged or of another version; fit and save the model again") from None
 
     @classmethod
     def _rebuilt(cls, tensors: dict[str, Tensor], content: dict[str, Any], device: torch.device) -> Self:

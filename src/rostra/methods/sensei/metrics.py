@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint
 from rostra.engine.errors import InputError
 from rostra.engine.progress import progress
 
@@ -199,7 +199,8 @@ class FairMetric(nn.Module):
             InputError: if the folder is missing, damaged, or of another kind.
         """
         tensors, _ = load_checkpoint(Path(folder), KIND)
-        return cls(tensors["sigma"].numpy(), tensors["directions"].numpy() if "directions" in tensors else None)
+        with rebuilding(folder):
+            return cls(tensors["sigma"].numpy(), tensors["directions"].numpy() if "directions" in tensors else None)
 
 
 def orthonormal_directions(directions: ArrayLike, tolerance: float = RANK_TOLERANCE) -> Array:

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from rostra.engine.checkpoints import load_checkpoint, save_checkpoint, tuples
+from rostra.engine.checkpoints import load_checkpoint, rebuilding, save_checkpoint, tuples
 from rostra.engine.errors import InputError
 from rostra.engine.runtime import resolve_device
 from rostra.fields.tabular.scaling import deviation
@@ -515,11 +515,17 @@ class _DoseResponseRegressor(RegressorMixin, BaseEstimator):
             ValueError: if the folder is missing, damaged, or of another method.
         """
         tensors, content = load_checkpoint(Path(folder), "vcnet")
+        with rebuilding(folder):
+            return cls._rebuilt(tensors, content, resolve_device(device or "cpu"))
+
+    @classmethod
+    def _rebuilt(
+        cls, tensors: dict[str, torch.Tensor], content: dict[str, Any], place: torch.device
+    ) -> "VCNetRegressor | DRNetRegressor":
         classes: dict[str, type[Any]] = {
             kind.__name__: kind for kind in (VCNetRegressor, DRNetRegressor, TARNetRegressor)
         }
         model = classes[content["estimator"]](**tuples(content["parameters"]))
-        place = resolve_device(device or "cpu")
         config = VCNetConfig(**tuples(content["config"]))
         for name in ("_x", "_t", "_y", "_weights", "_x_mean", "_x_sd"):
             setattr(model, name, tensors[f"rows.{name}"].numpy())
