@@ -13,16 +13,18 @@ from .errors import InputError
 
 
 def writable(path: Path) -> Path:
-    """Check, before any work, that a file can be written at ``path``; creates its folder.
+    """Check, before any work, that a file can be written at ``path``; :func:`write_atomically` makes its folder.
 
     Raises:
-        InputError: if the folder cannot be made or written to, or ``path`` is a folder.
+        InputError: if its folder cannot be made or written to, or ``path`` is a folder.
     """
-    if path.is_dir():
-        raise InputError(f"'{path}' is a folder; give the name of a file")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        if path.is_dir():
+            raise InputError(f"'{path}' is a folder; give the name of a file")
+        nearest = path.parent
+        while not nearest.exists():
+            nearest = nearest.parent
+        with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise InputError(f"cannot write to '{path}' ({error.strerror}); choose another place") from None
