@@ -296,18 +296,22 @@ def test_pieces_need_their_halo_and_their_frames(monkeypatch, missing):
     assert change > 1e-4
 
 
-@pytest.mark.parametrize("cache_bytes", [None, 0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("upsampler", ["shared", "per_layer"])
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_threads_do_not_change_a_bit(monkeypatch, two_threads, condition, dtype, cache_bytes):
+def test_neither_threads_nor_memory_change_a_bit(monkeypatch, two_threads, condition, upsampler, dtype):
     monkeypatch.setattr(fast, "TILE", 256)
-    model = network(condition=condition, residual_channels=32)
+    monkeypatch.setattr(fast, "UPSAMPLED_TILE", 400)
+    model = network(condition=condition, residual_channels=32, upsampler=upsampler)
     audio, mel, label = inputs(condition, batch=2, length=1501)
 
-    def predict():
+    def predict(cache_bytes=None):
         return FastNetwork(model, dtype, cache_bytes=cache_bytes).prepare(2, 1501, mel, label)(audio, 7.25)
 
-    assert torch.equal(two_threads(1, predict), two_threads(2, predict))
+    found = two_threads(1, predict)
+    for count in (2, 3, 5, 8):
+        assert torch.equal(two_threads(count, predict), found), count
+        assert torch.equal(two_threads(count, lambda: predict(cache_bytes=0)), found), count
 
 
 def test_threads_share_the_tiles(monkeypatch, two_threads):

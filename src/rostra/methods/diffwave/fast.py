@@ -21,7 +21,7 @@ from rostra.engine.errors import InputError
 from rostra.engine.runtime import available_memory, one_core_each
 
 from .model import DiffWave, check_inputs, receptive_field
-from .tiled import ROOT_HALF, LayerWeights, add_outputs, convolve, fold, padded_input
+from .tiled import ROOT_HALF, LayerWeights, add_outputs, convolve, fold, padded_input, tiles
 
 Predictor = Callable[[Tensor, float], Tensor]
 """From a noisy batch (B, L) and a step, the same for all items, to the noise in it, (B, L)."""
@@ -29,6 +29,8 @@ Predictor = Callable[[Tensor, float], Tensor]
 PIECE = 2**17
 """Samples that pass at once."""
 TILE = 4096
+UPSAMPLED_TILE = 2**14
+"""Samples for which a mel is upsampled at once; the margins of frames are computed besides."""
 FRAME_MARGIN = 4
 """Mel frames beside a piece: two stages of upsampling reach two frames each."""
 
@@ -103,7 +105,8 @@ class FastNetwork:
         biases = self._biases(batch, label)
         channels = self.config.residual_channels
         size = batch * length * 2 * channels * len(self.weights.layers) * self.weights.dtype.itemsize
-        pieces = list(self._pieces(batch, length, mel, keep=mel is not None and size <= self.cache_bytes))
+        with _pool() as pool:
+            pieces = list(self._pieces(batch, length, mel, pool, keep=mel is not None and size <= self.cache_bytes))
         rows = max((piece.items.stop - piece.items.start) * (piece.last - piece.first) for piece in pieces)
         widest = max(self.config.dilations)
         items = max(piece.items.stop - piece.items.start for piece in pieces)
@@ -139,7 +142,7 @@ class FastNetwork:
 
         return predict
 
-    def _pieces(self, batch: int, length: int, mel: Tensor | None, keep: bool) -> Iterator[_Piece]:
+    def _pieces(self, batch: int, length: int, mel: Tensor | None, pool: "_Pool", keep: bool) -> Iterator[_Piece]:
         """Whole items together as long as they are short, one item in parts where it is long."""
         together = max(1, self.piece // length)
         hop = self.config.hop_samples
@@ -154,8 +157,8 @@ class FastNetwork:
                     part = mel[items, :, frame : -(-last // hop) + FRAME_MARGIN]
                 piece = _Piece(items, start, stop, first, last, part, frame, None)
                 if keep:
-                    shared = self._shared(piece)
-                    kept = [self._condition(index, piece, shared) for index in range(len(self.weights.layers))]
+                    shared = self._shared(piece, pool)
+                    kept = [self._condition(index, piece, shared, pool) for index in range(len(self.weights.layers))]
                     piece = _Piece(items, start, stop, first, last, None, frame, kept)
                 yield piece
 
@@ -183,34 +186,50 @@ class FastNetwork:
             biases.append(bias.to(self.weights.dtype))
         return biases
 
-    def _shared(self, piece: _Piece) -> Tensor | None:
+    def _shared(self, piece: _Piece, pool: "_Pool") -> Tensor | None:
         """The mel upsampled for all layers, (items, samples, n_mels), where they share it."""
         if piece.mel is None or self.config.upsampler != "shared":
             return None
-        return self._rows(cast(torch.nn.Module, self.model.upsampler), piece.mel, piece)
+        return self._rows(cast(torch.nn.Module, self.model.upsampler), piece, pool)
 
-    def _rows(self, upsampler: torch.nn.Module, mel: Tensor, piece: _Piece) -> Tensor:
-        origin = piece.frame * self.config.hop_samples
-        samples = slice(piece.first - origin, piece.last - origin)
-        upsampled = [upsampler(item[None])[0, :, samples] for item in mel]  # one by one, as above
-        return torch.stack([item.T.to(self.weights.dtype) for item in upsampled])
+    def _rows(self, upsampler: torch.nn.Module, piece: _Piece, pool: "_Pool") -> Tensor:
+        """The mel at every sample, (items, samples, n_mels); parts of it, each from the frames that it depends on."""
+        mel, hop = cast(Tensor, piece.mel), self.config.hop_samples
+        offset = piece.first - piece.frame * hop
+        samples = piece.last - piece.first
+        found = torch.empty(len(mel), samples, mel.shape[1], dtype=self.weights.dtype)
 
-    def _upsampled(self, index: int, piece: _Piece, shared: Tensor | None) -> Tensor:
+        @torch.no_grad()
+        def work(parts: list[tuple[int, int, int]]) -> None:
+            for item, start, stop in parts:
+                low = max((offset + start) // hop - FRAME_MARGIN, 0)
+                high = -(-(offset + stop) // hop) + FRAME_MARGIN
+                upsampled = upsampler(mel[item, None, :, low:high])[0]
+                begin = offset + start - low * hop
+                found[item, start:stop] = upsampled[:, begin : begin + stop - start].T
+
+        pool.share(work, len(mel), samples, UPSAMPLED_TILE)
+        return found
+
+    def _upsampled(self, index: int, piece: _Piece, shared: Tensor | None, pool: "_Pool") -> Tensor:
         """The mel at every sample for one layer, (items, samples, n_mels)."""
         if shared is not None:
             return shared
-        upsampler = cast(torch.nn.Module, self.model.layers[index].upsampler)
-        return self._rows(upsampler, cast(Tensor, piece.mel), piece)
+        return self._rows(cast(torch.nn.Module, self.model.layers[index].upsampler), piece, pool)
 
-    @torch.no_grad()
-    def _condition(self, index: int, piece: _Piece, shared: Tensor | None) -> Tensor:
+    def _condition(self, index: int, piece: _Piece, shared: Tensor | None, pool: "_Pool") -> Tensor:
         """Bias plus condition of one layer at every sample, (items, samples, 2C)."""
         layer = self.weights.layers[index]
-        rows = self._upsampled(index, piece, shared)
+        rows = self._upsampled(index, piece, shared, pool)
         bias = layer.bias.to(rows.dtype)
         found = torch.empty(*rows.shape[:2], len(bias), dtype=rows.dtype)
-        for item, out in zip(rows, found, strict=True):
-            torch.addmm(bias, item, cast(Tensor, layer.condition), out=out)
+
+        @torch.no_grad()
+        def work(parts: list[tuple[int, int, int]]) -> None:
+            for item, start, stop in parts:
+                add_condition(bias, rows[item, start:stop], layer, found[item, start:stop])
+
+        pool.share(work, *rows.shape[:2])
         return found
 
     def _piece(
@@ -229,8 +248,7 @@ class FastNetwork:
         torch.mul(audio[:, :, None], weights.input, out=stream)
         stream.add_(weights.input_bias).relu_()
         skips.copy_(weights.head_bias.expand_as(skips))
-        with pool.all_threads():
-            shared = self._shared(piece)
+        shared = self._shared(piece, pool)
         for index, layer in enumerate(weights.layers):
             rows = None
             if piece.conditions is not None:
@@ -238,8 +256,7 @@ class FastNetwork:
             else:
                 added = biases[index][piece.items]
                 if piece.mel is not None:
-                    with pool.all_threads():
-                        rows = self._upsampled(index, piece, shared)
+                    rows = self._upsampled(index, piece, shared, pool)
             padded = padded_input(
                 stream, constants[index].expand(len(stream), -1), layer.dilation, weights.dtype, buffer
             )
@@ -262,14 +279,15 @@ def _layer_task(
     length, channels = stream.shape[1:]
 
     @torch.no_grad()
-    def work(tiles: list[tuple[int, int, int]]) -> None:
+    def work(parts: list[tuple[int, int, int]]) -> None:
         space = torch.empty(TILE, 2 * channels, dtype=padded.dtype)
-        for item, start, stop in tiles:
+        for item, start, stop in parts:
             gates = space[: stop - start]
             bias = added[item, start:stop] if added.ndim == 3 else added[item]
+            if rows is not None:
+                add_condition(bias, rows[item, start:stop], layer, gates)
+                bias = gates
             convolve(padded, item, start, stop, length, layer.dilation, layer.taps, bias, gates)
-            if rows is not None and layer.condition is not None:
-                gates.addmm_(rows[item, start:stop], layer.condition)
             gates.sigmoid_()
             part = stream[item, start:stop]
             if last:  # nothing reads the last layer's residual
@@ -281,29 +299,30 @@ def _layer_task(
     return work
 
 
+def add_condition(bias: Tensor, rows: Tensor, layer: LayerWeights, out: Tensor) -> None:
+    """out = bias + the condition's part of the gate's input, for one tile; kept or not, so that both round alike."""
+    torch.addmm(bias, rows, cast(Tensor, layer.condition), out=out)
+
+
 class _Pool:
-    """Shares the tiles of a layer among threads, each of which computes on one core."""
+    """Shares the tiles of a layer among threads, each of which computes on one core.
+
+    The tiles do not depend on the number of threads, and neither does what is computed in them.
+    """
 
     def __init__(self, executor: ThreadPoolExecutor | None, threads: int) -> None:
         self.executor, self.threads = executor, threads
 
-    def share(self, work: Callable[[list[tuple[int, int, int]]], None], batch: int, length: int) -> None:
-        tiles = [(item, start, min(start + TILE, length)) for item in range(batch) for start in range(0, length, TILE)]
-        if self.executor is None or len(tiles) < self.threads:
-            work(tiles)
+    def share(
+        self, work: Callable[[list[tuple[int, int, int]]], None], batch: int, length: int, rows: int | None = None
+    ) -> None:
+        """Call ``work`` with the tiles (item, start, stop) of ``rows`` samples, by default TILE, a part a thread."""
+        parts = list(tiles(batch, length, rows or TILE))
+        if self.executor is None or len(parts) < self.threads:
+            work(parts)
             return
-        bounds = [len(tiles) * part // self.threads for part in range(self.threads + 1)]
-        parts = [tiles[low:high] for low, high in itertools.pairwise(bounds)]
-        list(self.executor.map(work, parts))
-
-    @contextmanager
-    def all_threads(self) -> Iterator[None]:
-        """Operations outside of tiles that are large enough for torch to share among threads itself."""
-        torch.set_num_threads(self.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(1)
+        bounds = [len(parts) * share // self.threads for share in range(self.threads + 1)]
+        list(self.executor.map(work, [parts[low:high] for low, high in itertools.pairwise(bounds)]))
 
 
 @contextmanager
