@@ -108,8 +108,8 @@ def load_arrays(folder: Path, kind: str) -> tuple[dict[str, "NDArray[Any]"], dic
 
 
 @contextlib.contextmanager
-def rebuilding(folder: Path | str) -> Iterator[None]:
-    """Around the code that makes a model of what :func:`load_checkpoint` has read.
+def rebuilding(folder: Path | str, mend: str = "fit and save the model again") -> Iterator[None]:
+    """Around the code that makes a model of what :func:`load_checkpoint` has read; ``mend`` says what helps.
 
     Raises:
         InputError: for whatever is missing in it, or does not fit.
@@ -120,9 +120,7 @@ def rebuilding(folder: Path | str) -> Iterator[None]:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(
-            f"'{folder}' is damaged or of another version ({reason}); fit and save the model again"
-        ) from None
+        raise InputError(f"'{folder}' is damaged or of another version ({reason}); {mend}") from None
 
 
 def tuples(values: Mapping[str, Any]) -> dict[str, Any]:

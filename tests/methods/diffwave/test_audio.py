@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.io import wavfile
 
 from rostra.engine.errors import InputError
-from rostra.methods.diffwave.audio import find_audio, normalise, read_audio, resample, write_audio
+from rostra.methods.diffwave.audio import check_samples, find_audio, normalise, read_audio, resample, write_audio
 
 RATE = 22050
 
@@ -204,6 +204,23 @@ WAV = wav_bytes((tone() * 32768).astype(np.int16))
 def test_what_is_no_sound_is_refused(given_bytes, message):
     with pytest.raises(InputError, match=message):
         read_audio(given_bytes, name="clip 7")
+
+
+def test_samples_are_checked_in_any_shape():
+    stereo = np.zeros((5, 2))
+    assert check_samples(stereo, "x") is stereo
+    assert check_samples(np.array([-32.0, 32.0]), "x").max() == 32  # the loudest
+    assert check_samples(np.zeros(0), "x").size == 0
+    stereo[3, 1] = np.inf
+    for samples, message in (
+        (stereo, r"x holds NaN or infinite samples \(first at 3, 1\)"),
+        (np.array([0.0, -32.1]), r"x reaches 32\.1, but float samples lie in \[-1, 1\]"),
+        (np.zeros(3, np.uint8), "x is uint8; give floats"),
+        (np.array([b"a"]), "x is bytes; give an array of floats"),
+        (np.array(["2026"], "M8"), "x is datetime64"),
+    ):
+        with pytest.raises(InputError, match=f"^{message}"):
+            check_samples(samples, "x")
 
 
 def test_compressed_files_that_are_damaged_are_refused(tmp_path):

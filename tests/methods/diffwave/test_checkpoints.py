@@ -49,7 +49,8 @@ def forward(network):
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_a_model_comes_back_as_it_was(tmp_path, config):
-    model = model_of(config, label_names=tuple("0123456789"), history={"steps": 7, "data": {"name": "x", "of": [1, 2]}})
+    names = tuple("0123456789")  # a model without labels keeps those of its clips
+    model = model_of(config, label_names=names, history={"steps": 7, "data": {"name": "x", "of": [1, 2]}})
     save_model(tmp_path / "m", model)
     back = load_model(tmp_path / "m")
     assert back.network.config == config
@@ -72,6 +73,27 @@ def test_half_the_bytes_are_nearly_the_model(tmp_path, config):
         assert torch.equal(back.state_dict()[name], value.half().float()), name
     exact = forward(model.network)
     assert float((forward(back) - exact).norm() / exact.norm()) < 0.02
+
+
+def test_a_folder_may_be_a_text(tmp_path):
+    folder = str(tmp_path / "m")
+    save_model(folder, model_of())
+    assert load_model(folder).network.config == CONFIGS["none"]
+    (tmp_path / "config.json").write_text("{}")
+    assert read_config(str(tmp_path / "config.json")) == DiffWaveConfig()
+
+
+def test_names_that_do_not_fit_the_classes_are_refused(tmp_path):
+    message = "label_names has 3 names for 10 classes; give one each, or none at all"
+    with pytest.raises(InputError, match=f"^{message}"):
+        model_of(CONFIGS["label"], label_names=("a", "b", "c"))
+    save_model(tmp_path / "m", model_of(CONFIGS["label"]))
+    path = tmp_path / "m" / "rostra.json"
+    document = json.loads(path.read_text())
+    document["content"]["label_names"] = ["a", "b", "c"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=f"^'.*m' is damaged: {message}"):
+        load_model(tmp_path / "m")
 
 
 def test_an_older_model_in_the_folder_is_replaced(tmp_path):

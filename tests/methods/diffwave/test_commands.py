@@ -257,7 +257,7 @@ def test_time_ends_a_training_and_the_same_command_goes_on(run, sounds, tmp_path
         run("train", sounds, "--out", "model", "--lr", "0.002", "--max-steps", "31", "--resume")
     with pytest.raises(InputError, match=r"has residual_layers 2, and the options ask for 3"):
         run("train", sounds, "--out", "model", "--layers", "3", "--max-steps", "31", "--resume")
-    with pytest.raises(InputError, match="pass --resume"):
+    with pytest.raises(InputError, match="go on with it"):
         run(*words, "--max-steps", "30")
     assert run("train", sounds, "--out", "model", "--max-steps", "31", "--resume", "--json")["steps"] == 31
 

@@ -232,8 +232,24 @@ def test_sound_that_has_no_spectrogram():
     assert mel_spectrogram(torch.zeros(513), TACOTRON).shape == (80, 3)
     with pytest.raises(InputError, match=r"shape \(512,\) is too short for n_fft=1024; at least 513 samples"):
         mel_spectrogram(torch.zeros(512), TACOTRON)
-    with pytest.raises(InputError, match="audio is int16; give float32 or float64"):
-        mel_spectrogram(torch.zeros(2000, dtype=torch.int16), TACOTRON)
+    for audio, found in (
+        (torch.zeros(2000, dtype=torch.int16), "int16; give float32 or float64"),
+        (np.zeros(2000, np.int16), "int16; give a tensor or an array of float32 or float64"),
+        (np.zeros(2000, np.float16), "float16; give float32 or float64"),
+        (np.array(["x.wav"]), "text; give a tensor or an array"),
+        ("x.wav", "a str; give a tensor or an array"),
+        ([0.0] * 2000, "a list; give a tensor or an array"),
+    ):
+        with pytest.raises(InputError, match=f"^audio is {found}"):
+            mel_spectrogram(audio, TACOTRON)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4"])
+def test_an_array_has_the_mel_of_its_tensor(dtype):
+    audio = noise(3000).numpy().astype(dtype)[::-1]  # neither writable nor of usual strides
+    audio.flags.writeable = False
+    expected = mel_spectrogram(torch.from_numpy(np.array(audio, audio.dtype.newbyteorder("="))), TACOTRON)
+    assert torch.equal(mel_spectrogram(audio, TACOTRON), expected)
 
 
 # The configuration
@@ -325,7 +341,7 @@ def test_mel_files_are_read(tmp_path):
     torch.save(torch.nn.Parameter(mel[None].double()), tmp_path / "d.pt")
     (tmp_path / "a.npy").rename(tmp_path / "a.NPY")
     for name in ("a.NPY", "b.npy", "c.pt", "d.pt"):
-        found = read_mel(tmp_path / name, TACOTRON)
+        found = read_mel(str(tmp_path / name), TACOTRON)
         assert torch.equal(found, mel)
         assert (found.dtype, found.requires_grad) == (torch.float32, False)
 
@@ -341,6 +357,10 @@ def test_files_that_hold_no_mel(tmp_path):
     np.save(tmp_path / "f.npy", np.array([Stranger()], object), allow_pickle=True)
     np.save(tmp_path / "g.npy", np.array(["a", "b"]))
     np.save(tmp_path / "h.npy", np.ones((80, 5), complex))
+    np.save(tmp_path / "l.npy", np.ones((80, 5), bool))
+    torch.save(torch.ones(80, 5, dtype=torch.bool), tmp_path / "m.pt")
+    torch.save(torch.ones(80, 5).to_sparse(), tmp_path / "n.pt")
+    (tmp_path / "o.pt").write_bytes(b"RIFF\x24\x00\x00\x00WAVEfmt ")
     torch.save(Stranger(), tmp_path / "i.pt")
     torch.save({"mel": torch.zeros(80, 5)}, tmp_path / "j.pt")
     with zipfile.ZipFile(tmp_path / "k.pt", "w") as archive:
@@ -352,8 +372,12 @@ def test_files_that_hold_no_mel(tmp_path):
         "d.pt": r"d\.pt' is not a file of plain tensors",
         "e.txt": r"e\.txt' is neither \.npy nor \.pt",
         "f.npy": r"f\.npy' as \.npy \(Object arrays cannot be loaded",
-        "g.npy": r"g\.npy' holds a ndarray",
-        "h.npy": r"h\.npy' holds a ndarray",
+        "g.npy": r"g\.npy' holds values of type text; give real numbers",
+        "h.npy": r"h\.npy' holds values of type complex128; give real numbers",
+        "l.npy": r"l\.npy' holds values of type bool; give real numbers",
+        "m.pt": r"m\.pt' holds values of type bool; give real numbers",
+        "n.pt": r"n\.pt' holds a sparse tensor",
+        "o.pt": r"o\.pt' is no file of torch\.save, or damaged; save the mel with it",
         "i.pt": r"i\.pt' is not a file of plain tensors",
         "j.pt": r"j\.pt' holds a dict",
         "k.pt": r"k\.pt'",

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from rostra.engine.errors import InputError
+from rostra.methods.diffwave.audio import write_audio
 from rostra.methods.diffwave.checkpoints import load_model, save_model
 from rostra.methods.diffwave.imports import import_checkpoint
 from rostra.methods.diffwave.model import PRESETS, SIZES, DiffWave, DiffWaveConfig
@@ -510,6 +511,14 @@ def test_other_files_are_refused_in_one_line(tmp_path, kind):
         import_checkpoint(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def test_a_sound_is_no_checkpoint(tmp_path):
+    write_audio(tmp_path / "x.wav", np.ones(4096), 8000)
+    with pytest.raises(
+        InputError, match=r"x\.wav' is no file of torch\.save, or damaged; give an official \.pkl or lmnt"
+    ):
+        import_checkpoint(str(tmp_path / "x.wav"))
 
 
 def test_files_of_torch_before_1_6_are_read(tmp_path):

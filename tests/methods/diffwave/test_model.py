@@ -312,6 +312,12 @@ def test_whole_steps_may_be_integers(kind):
     assert torch.equal(layer(torch.tensor([0, 7, 199])), layer(torch.tensor([0.0, 7.0, 199.0])))
 
 
+@pytest.mark.parametrize("step", [7, 7.0, np.int64(7), np.float32(7)])
+def test_one_step_serves_all_items(step):
+    model, (audio, _, mel, _) = network(), inputs("mel")
+    assert torch.equal(model(audio, step, mel), model(audio, torch.full((len(audio),), 7.0), mel))
+
+
 # Structure
 
 
@@ -432,6 +438,13 @@ def test_frames_beyond_the_audio_count_only_as_neighbours():
         ("none", {"step": torch.tensor([0.0, 50.0, 1.0])}, "steps lie in 0 to 50; they must lie in 0 to 49"),
         ("none", {"step": torch.tensor([0.0, -1.0, 1.0])}, "steps lie in -1 to 1; they must lie in 0 to 49"),
         ("none", {"step": torch.tensor([0.0, math.nan, 1.0])}, "steps lie in nan to nan"),
+        ("none", {"step": 50}, "steps lie in 50 to 50; they must lie in 0 to 49"),
+        ("none", {"step": "7"}, "step is a str; give a tensor or a number"),
+        ("none", {"step": [0, 1, 2]}, "step is a list; give a tensor or a number"),
+        ("none", {"audio": np.zeros((3, 53))}, "audio is a ndarray; give a tensor"),
+        ("none", {"audio": np.zeros((3, 53)), "step": 7}, "audio is a ndarray; give a tensor"),
+        ("mel", {"mel": np.zeros((3, 5, 4))}, "mel is a ndarray; give a tensor"),
+        ("label", {"label": 1}, "label is a int; give a tensor"),
         ("none", {"mel": draw(3, 5, 4)}, "takes no condition, and mel is given"),
         ("none", {"label": torch.tensor([0, 1, 2])}, "takes no condition, and label is given"),
         ("mel", {"mel": None}, "needs a mel, and mel is missing"),
@@ -457,13 +470,15 @@ def test_inputs_that_do_not_fit(condition, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"residual_layers": 0}, "residual_layers is 0; it must be a whole number, at least 1"),
-        ({"residual_channels": 2.5}, "residual_channels is 2.5"),
+        ({"residual_layers": 0}, "residual_layers must be a whole number of at least 1, got 0"),
+        ({"residual_channels": 2.5}, "residual_channels must be a whole number of at least 1, got 2.5"),
         ({"condition": "midi"}, "condition is 'midi'; it must be one of mel, label, none"),
         ({"embedding": "rough"}, "embedding is 'rough'; it must be one of smooth, table"),
         ({"residual_base": "x"}, "residual_base is 'x'; it must be one of u, h"),
         ({"upsampler": "none"}, "upsampler is 'none'; it must be one of per_layer, shared"),
         ({"level": "loud"}, "level is 'loud'; it must be one of peak, rms, None"),
+        ({"residual_layers": 40, "dilation_cycle_length": 40}, "dilation_cycle_length is 40; it must be at most 20,"),
+        ({"n_classes": 2.5}, r"n_classes must be a whole number of at least 0, got 2\.5"),
         ({"condition": "label", "n_classes": 1}, "n_classes of at least 2, got 1"),
         ({"hop_samples": 13}, "hop_samples is 13, which has no two factors above 1"),
         ({"noise_schedule": (20, 1e-4, 0.05)}, "step 5 of the inference schedule reaches alpha-bar 0.3757"),

@@ -273,9 +273,11 @@ def test_noise_of_items_seeds_and_draws_is_independent_standard_normal():
     assert correlations.std() == pytest.approx(1 / math.sqrt(1000), rel=0.05)
 
 
-def test_negative_seeds_are_refused():
-    with pytest.raises(InputError, match="seed is -1; it must be at least 0"):
-        ItemNoise(-1, [0])
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "1"])
+def test_seeds_are_whole_numbers_and_not_negative(seed):
+    with pytest.raises(InputError, match=f"seed must be a whole number of at least 0, got {seed!r}"):
+        ItemNoise(seed, [0])
+    assert torch.equal(ItemNoise(np.int64(3), [0]).draw(4), ItemNoise(3, [0]).draw(4))
 
 
 # How to sample, in words
@@ -294,6 +296,9 @@ def test_schedules_by_name_by_numbers_and_as_they_are():
         schedule_of(config, "half")
     with pytest.raises(InputError, match="step 1 of the inference schedule reaches alpha-bar"):
         schedule_of(config, [0.1, 0.9])
+    for steps in (6, 0.5, None, ["a"], [[0.1, 0.2]]):
+        with pytest.raises(InputError, match=r"^steps is .*; name a schedule \(full, .* such as \[1e-4, 1e-3, 1e-2\]"):
+            schedule_of(config, steps)
 
 
 @pytest.mark.parametrize(

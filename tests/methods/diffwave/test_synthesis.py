@@ -205,7 +205,9 @@ def test_recordings_that_do_not_fit_are_refused(vocoder):
         ({"steps": [0.1, 1.2]}, r"variance 1 of the schedule is 1\.2"),
         ({"steps": [1e-4, 0.9]}, "step 1 of the inference schedule reaches alpha-bar"),
         ({"solver": "euler"}, "solver is 'euler'; it must be ddpm or ddim"),
-        ({"seed": -1}, "seed is -1; it must be at least 0"),
+        ({"steps": 6}, r"^steps is 6; name a schedule \(full, fast6, .*\) or give each step's variance, such as"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"seed": 1.5}, r"seed must be a whole number of at least 0, got 1\.5"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(vocoder, options, message):
@@ -213,17 +215,73 @@ def test_options_that_mean_nothing_are_refused(vocoder, options, message):
         vocoder.vocode(torch.full((20, 2), -5.0), **options)
 
 
+@pytest.mark.parametrize("mel", ["mel.npy", np.ones((20, 4), bool), np.ones((20, 4), complex)])
+def test_mels_that_are_no_real_numbers_are_refused(vocoder, mel):
+    with pytest.raises(InputError, match=r"'mine' holds values of type \w+; give real numbers of shape"):
+        vocoder.vocode(mel, name="mine")
+
+
+BROKEN = np.linspace(-1, 1, 300)
+BROKEN[7] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        ((BROKEN[8:] * 32767).astype(np.int16), r"is int16; give floats in \[-1, 1\]: divide whole numbers of b bits"),
+        (torch.zeros(300, dtype=torch.int32), "is int32; give floats"),
+        (BROKEN > 0, "is bool; give an array of floats"),
+        (BROKEN + 0j, "is complex128; give an array of floats"),
+        ("x.wav", "is text; give an array of floats"),
+        (None, "is object; give an array of floats"),
+        ([[0.1], [0.1, 0.2]], "has rows of several lengths"),
+        (BROKEN, r"holds NaN or infinite samples \(first at 7\); all must be finite numbers"),
+        (BROKEN[8:] * 1000, r"reaches 1000, but float samples lie in \[-1, 1\]; scale them down"),
+        (np.zeros((1, 1, 300)), r"has shape \(1, 1, 300\); it must be \(samples,\)"),
+    ],
+)
+def test_what_is_no_sound_is_refused_by_the_name_of_its_argument(plain, vocoder, audio, message):
+    good = np.zeros(300)
+    calls = {
+        "audio": [
+            lambda: plain.denoise(audio, 5),
+            lambda: plain.at_training_level(audio),
+            lambda: vocoder.copy_synthesis(audio),
+        ],
+        "a": [lambda: plain.interpolate(audio, good, 0.5)],
+        "b": [lambda: plain.interpolate(good, audio, 0.5)],
+    }
+    for name, every in calls.items():
+        for call in every:
+            with pytest.raises(InputError, match=f"^{name} {message}") as caught:
+                call()
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_sounds_may_be_tensors_of_a_training(plain, vocoder, sound, dtype):
+    tensor = torch.from_numpy(sound).to(dtype).requires_grad_()
+    array = tensor.detach().float().numpy()
+    assert np.array_equal(plain.denoise(tensor, 5), plain.denoise(array, 5))
+    assert np.array_equal(plain.interpolate(tensor, tensor, 0.5), plain.interpolate(array, array, 0.5))
+    assert np.array_equal(vocoder.copy_synthesis(tensor), vocoder.copy_synthesis(array))
+
+
 # Samples
 
 
 def test_sounds_have_their_length(plain):
     assert plain.sample(2, steps="fast6").shape == (2, 1024)
-    assert plain.sample(1, seconds=0.05, steps="fast6").shape == (1, 400)
+    assert plain.sample(1, 0.05, steps="fast6").shape == (1, 400)
     for options, message in (
-        ({"n": 0}, "n is 0"),
-        ({"n": 1, "seconds": 0.0}, "seconds is 0; it must hold a sample of 8000 Hz"),
-        ({"n": 1, "seconds": 0.5 / 8000}, "it must hold a sample"),
+        ({"n": 0}, "n must be a whole number of at least 1, got 0"),
+        ({"n": 1.5}, r"n must be a whole number of at least 1, got 1\.5"),
+        ({"n": "2"}, "n must be a whole number of at least 1, got '2'"),
+        ({"n": 1, "seconds": 0.0}, r"seconds is 0\.0; it must be a number, and hold a sample of 8000 Hz"),
+        ({"n": 1, "seconds": 0.5 / 8000}, "and hold a sample"),
         ({"n": 1, "seconds": math.inf}, "seconds is inf"),
+        ({"n": 1, "seconds": "1"}, "seconds is '1'; it must be a number"),
+        ({"n": 1, "steps": ["a"]}, r"steps is \['a'\]; name a schedule"),
     ):
         with pytest.raises(InputError, match=message):
             plain.sample(**options)
@@ -369,13 +427,13 @@ def test_denoising_a_gaussian_has_the_variance_of_the_recursion(scale):
     assert_deviation(found, variance_after(audio.var() * (abar[11] if scale else 1), 12, abar, betas))
 
 
-@pytest.mark.parametrize(("same_noise", "weight"), [(True, 0.5), (False, 0.5), (False, 0.2)])
-def test_interpolating_silence_has_the_variance_of_the_mixed_noise(same_noise, weight):
+@pytest.mark.parametrize(("same_noise", "lam"), [(True, 0.5), (False, 0.5), (False, 0.2)])
+def test_interpolating_silence_has_the_variance_of_the_mixed_noise(same_noise, lam):
     """Independent noises shrink it to (1 - lambda)^2 + lambda^2 of that of one noise."""
     generator, abar, betas = gaussian()
     silence = np.zeros(400_000, np.float32)
-    found = generator.interpolate(silence, silence, weight, step=8, same_noise=same_noise)
-    shrink = 1 if same_noise else (1 - weight) ** 2 + weight**2
+    found = generator.interpolate(silence, silence, lam, 8, same_noise=same_noise)
+    shrink = 1 if same_noise else (1 - lam) ** 2 + lam**2
     assert_deviation(found, variance_after(shrink * (1 - abar[7]), 8, abar, betas))
 
 
@@ -420,7 +478,7 @@ def test_a_step_outside_the_schedule_is_refused(plain, sound, step):
 
 
 def test_the_ends_of_an_interpolation_are_each_sounds_own_round_trip(plain, sound):
-    """The other sound leaves no trace at weight 0 and 1; with the same noise each is a sound mixed with itself."""
+    """The other sound leaves no trace at lambda 0 and 1; with the same noise each is a sound mixed with itself."""
     other, third = (synthetic_sounds(3, length=1500, seed=5).audio[i] for i in (1, 2))
     for same in (True, False):
         at_0 = plain.interpolate(sound, other, 0.0, step=6, same_noise=same)
@@ -451,19 +509,18 @@ def test_interpolation_is_symmetric_with_the_same_noise(plain, sound):
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "weight", "message"),
+    ("a", "b", "lam", "message"),
     [
-        (np.zeros(9), np.zeros(8), 0.5, r"have shapes \(1, 9\) and \(1, 8\)"),
-        (np.zeros(9), np.zeros(9), 1.01, r"lambda is 1\.01; it must lie between 0 and 1"),
-        (np.zeros(9), np.zeros(9), np.nan, "lambda is nan"),
-        (np.zeros((1, 1, 9)), np.zeros(9), 0.5, r"a has shape \(1, 1, 9\)"),
-        (np.zeros(9), np.full(9, np.inf), 0.5, "b holds values that are not finite"),
+        (np.zeros(9), np.zeros(8), 0.5, r"have shapes \(9,\) and \(8,\)"),
+        (np.zeros(9), np.zeros(9), 1.01, r"lam is 1\.01; it must be a number from 0 to 1"),
+        (np.zeros(9), np.zeros(9), np.nan, "lam is nan"),
+        (np.zeros(9), np.zeros(9), "a", "lam is 'a'; it must be a number"),
         (np.zeros(0), np.zeros(0), 0.5, r"a has shape \(0,\)"),
     ],
 )
-def test_sounds_that_cannot_be_mixed_are_refused(plain, a, b, weight, message):
+def test_sounds_that_cannot_be_mixed_are_refused(plain, a, b, lam, message):
     with pytest.raises(InputError, match=message):
-        plain.interpolate(a, b, weight)
+        plain.interpolate(a, b, lam=lam)
 
 
 # Saved models
@@ -522,6 +579,8 @@ def test_a_network_alone_is_a_model(plain, tmp_path):
 
 
 def test_names_that_are_no_models_are_refused(tmp_path, monkeypatch, vocoder):
+    with pytest.raises(InputError, match=r"model is a str; give a network .*, or use from_pretrained"):
+        Vocoder("speech")
     with pytest.raises(InputError, match=r"neither a folder 'speach' nor a model .*; Rostra ships digits, .*speech"):
         Vocoder.from_pretrained("speach")
     with pytest.raises(InputError, match=r"holds no rostra\.json"):

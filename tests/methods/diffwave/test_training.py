@@ -128,10 +128,11 @@ def test_large_gradients_have_one_norm_on_any_number_of_threads(threads):
     assert_equal(*map(weights, found))
 
 
-def test_threads_share_the_items(threads, monkeypatch):
-    """Two at a time, each by some thread; the gradients are those of all at once."""
+@pytest.mark.parametrize(("count", "shares"), [(2, [1, 1]), (3, [1, 2]), (5, [1, 2, 2])])
+def test_threads_share_the_items(threads, monkeypatch, count, shares):
+    """Two at a time, or one of two, each by some thread; the gradients are those of all at once."""
     threads(2)
-    trainer = trainer_of(MEL, TrainConfig(batch_size=5))
+    trainer = trainer_of(MEL, TrainConfig(batch_size=count))
     together = threading.Barrier(2, timeout=30)
     predict, seen = trainer.predict, []
 
@@ -143,10 +144,10 @@ def test_threads_share_the_items(threads, monkeypatch):
 
     monkeypatch.setattr(trainer, "predict", watched)
     trainer.step()
-    assert sorted(seen) == [1, 2, 2]
-    whole = trainer_of(MEL, TrainConfig(batch_size=5))
+    assert sorted(seen) == shares
+    whole = trainer_of(MEL, TrainConfig(batch_size=count))
     audio, real, mel, _ = whole.batch()
-    t = torch.randint(len(whole.alpha_bar), (5,), generator=whole.generator)
+    t = torch.randint(len(whole.alpha_bar), (count,), generator=whole.generator)
     noise = torch.randn(audio.shape, generator=whole.generator)
     predicted = whole.network(diffuse(audio, noise, whole.alpha_bar[t]), t.float(), mel)
     whole.losses(predicted, noise, real).mean().backward()
@@ -195,7 +196,7 @@ def weights_of(model):
 
 
 def test_fit_resumes_what_it_wrote(tmp_path):
-    clips, out = sounds(), tmp_path / "model"
+    clips, out = sounds(), str(tmp_path / "model")
     whole = fit(clips, PLAIN, QUICK, steps=8, device="cpu")
     fit(clips, PLAIN, QUICK, steps=3, out=out, device="cpu")
     part = fit(
@@ -204,6 +205,8 @@ def test_fit_resumes_what_it_wrote(tmp_path):
     assert part.network.config == PLAIN
     assert_equal(weights_of(part), weights_of(whole))
     assert_equal(weights_of(load_model(out)), weights_of(whole))
+    with pytest.raises(InputError, match=r"model' holds a training; go on with it .*resume=True"):
+        fit(clips, PLAIN, QUICK, steps=1, out=out, device="cpu")
     again = fit(clips, PLAIN, steps=8, out=out, resume=True, device="cpu")  # nothing is left to do
     assert_equal(weights_of(again), weights_of(whole))
     assert again.history["steps"] == 8
@@ -644,6 +647,7 @@ def test_training_stops_after_its_seconds(tmp_path, monkeypatch):
         (PLAIN, sounds(sample_rate=16000), "the clips are at 16000 Hz and the model at 8000 Hz"),
         (LABEL, dataclasses.replace(sounds(), labels=None), "needs clips with labels"),
         (LABEL, synthetic_sounds(6, classes=4, length=512), "label 3 is out of range; labels are 0 to 1"),
+        (dataclasses.replace(LABEL, n_classes=3), sounds(), "the clips have 2 labels, and n_classes is 3"),
         (
             dataclasses.replace(PLAIN, level="peak"),
             Clips([np.ones(9, np.float32), np.zeros(9, np.float32)], 8000, ["one", "mute"]),

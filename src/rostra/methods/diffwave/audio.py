@@ -4,7 +4,17 @@ WAV needs nothing beyond SciPy; FLAC and OGG need soundfile. Integers are scaled
 16-bit samples come back as they were.
 """
 
-__all__ = ["SUFFIXES", "Level", "Subtype", "find_audio", "normalise", "read_audio", "resample", "write_audio"]
+__all__ = [
+    "SUFFIXES",
+    "Level",
+    "Subtype",
+    "check_samples",
+    "find_audio",
+    "normalise",
+    "read_audio",
+    "resample",
+    "write_audio",
+]
 
 import io
 import math
@@ -39,7 +49,7 @@ _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 def read_audio(
-    source: Path | bytes,
+    source: str | Path | bytes,
     *,
     name: str | None = None,
     sample_rate: int | None = None,
@@ -152,12 +162,7 @@ def _soundfile() -> ModuleType:
 def _scaled(raw: NDArray[Any], name: str) -> NDArray[np.float32]:
     """One channel of float32 from samples of any type, (L,) or (L, channels)."""
     if raw.dtype.kind == "f":
-        if not np.isfinite(raw).all():
-            first = int(np.flatnonzero(~np.isfinite(raw).reshape(len(raw), -1).all(axis=1))[0])
-            raise InputError(f"'{name}' holds NaN or infinite samples (first at {first}); all must be finite numbers")
-        if (peak := float(np.abs(raw).max())) > LOUDEST:
-            raise InputError(f"'{name}' reaches {peak:g}, but float samples lie in [-1, 1]; scale them down")
-        samples = raw
+        samples = check_samples(raw, f"'{name}'")
     elif raw.dtype.kind == "u":  # 8 bits, silence at 128
         samples = (raw.astype(np.float32) - 128) / 128
     else:
@@ -170,7 +175,39 @@ def _scaled(raw: NDArray[Any], name: str) -> NDArray[np.float32]:
     return samples
 
 
-def write_audio(path: Path, samples: NDArray[Any], sample_rate: int, subtype: Subtype = "PCM_16") -> int:
+def check_samples(samples: NDArray[Any], name: str) -> NDArray[np.floating[Any]]:
+    """Check that an array of any shape holds sound, as float files do.
+
+    Args:
+        samples: to check.
+        name: what errors call it.
+
+    Returns:
+        ``samples``.
+
+    Raises:
+        InputError: if they are not floats, not finite, or so large that they were not scaled.
+    """
+    if samples.dtype.kind in "iu":
+        raise InputError(
+            f"{name} is {samples.dtype}; give floats in [-1, 1]: divide whole numbers of b bits by 2^(b - 1)"
+        )
+    if samples.dtype.kind != "f":
+        raise InputError(f"{name} is {type_name(samples)}; give an array of floats in [-1, 1]")
+    if not np.isfinite(samples).all():
+        first = ", ".join(map(str, np.argwhere(~np.isfinite(samples))[0].tolist()))
+        raise InputError(f"{name} holds NaN or infinite samples (first at {first}); all must be finite numbers")
+    if (peak := float(np.abs(samples).max(initial=0.0))) > LOUDEST:
+        raise InputError(f"{name} reaches {peak:g}, but float samples lie in [-1, 1]; scale them down")
+    return samples
+
+
+def type_name(array: NDArray[Any]) -> str:
+    """What an array is of, for a message."""
+    return {"O": "object", "S": "bytes", "U": "text"}.get(array.dtype.kind, str(array.dtype))
+
+
+def write_audio(path: str | Path, samples: NDArray[Any], sample_rate: int, subtype: Subtype = "PCM_16") -> int:
     """Write one channel as ``.wav``, ``.flac`` or ``.ogg``; the file is whole or absent.
 
     Args:
@@ -281,7 +318,7 @@ def normalise(samples: NDArray[Any], level: Level | None) -> NDArray[np.float32]
     return (exact * factor).astype(np.float32)
 
 
-def find_audio(folder: Path) -> list[Path]:
+def find_audio(folder: str | Path) -> list[Path]:
     """Sound files in a folder and the folders below, by suffix, sorted; hidden ones are left out.
 
     Raises:

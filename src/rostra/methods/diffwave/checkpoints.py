@@ -35,11 +35,21 @@ class SavedModel:
         network: float32, on the CPU, in evaluation mode.
         label_names: of the classes, or empty.
         history: how it was trained: steps, seconds, data, ...; free-form, for people.
+
+    Raises:
+        InputError: if a model with labels has names for another number of classes.
     """
 
     network: DiffWave
     label_names: tuple[str, ...] = ()
     history: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        config, names = self.network.config, self.label_names
+        if config.condition == "label" and len(names) not in (0, config.n_classes):
+            raise InputError(
+                f"label_names has {len(names)} names for {config.n_classes} classes; give one each, or none at all"
+            )
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -79,7 +89,7 @@ def summary_of(network: DiffWave) -> dict[str, Any]:
     }
 
 
-def save_model(folder: Path, model: SavedModel, *, half: bool = False) -> None:
+def save_model(folder: str | Path, model: SavedModel, *, half: bool = False) -> None:
     """Write a model; an older one in the folder is replaced at once.
 
     Args:
@@ -99,20 +109,25 @@ def save_model(folder: Path, model: SavedModel, *, half: bool = False) -> None:
         "label_names": model.label_names,
         "history": model.history,
     }
-    save_checkpoint(folder, KIND, tensors, content)
+    save_checkpoint(Path(folder), KIND, tensors, content)
 
 
-def load_model(folder: Path) -> SavedModel:
+def load_model(folder: str | Path) -> SavedModel:
     """Read a model back; torch's own generators are left as they were.
 
     Raises:
         InputError: if the folder is missing, damaged, or holds something else.
     """
+    folder = Path(folder)
     tensors, content = load_checkpoint(folder, KIND)
-    with rebuilding(folder):
+    with rebuilding(folder, "train it again"):
         network = new_network(config_from(content["config"], str(folder)), 0)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
-        return SavedModel(network.eval(), tuple(content["label_names"]), content["history"])
+        names = tuple(content["label_names"])
+        try:
+            return SavedModel(network.eval(), names, content["history"])
+        except InputError as error:
+            raise InputError(f"'{folder}' is damaged: {error}") from None
 
 
 def config_from(values: dict[str, Any], name: str, mend: str = "train it again") -> DiffWaveConfig:
@@ -126,12 +141,13 @@ def config_from(values: dict[str, Any], name: str, mend: str = "train it again")
         raise InputError(f"the configuration in '{name}' is of another version ({reason}); {mend}") from None
 
 
-def read_config(path: Path) -> DiffWaveConfig:
+def read_config(path: str | Path) -> DiffWaveConfig:
     """A configuration out of a JSON file of settings by name; those that it leaves out have their defaults.
 
     Raises:
         InputError: if the file cannot be read, or holds something else.
     """
+    path = Path(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

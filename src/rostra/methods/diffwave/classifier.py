@@ -226,14 +226,13 @@ class SoundClassifier:
         """
         where = resolve_device(device)
         tensors, content = load_checkpoint(Path(folder), KIND)
-        with rebuilding(folder):
+        with rebuilding(folder, "train it again"):
             config = ClassifierConfig(**tuples(content["config"]))
             with torch.random.fork_rng(devices=[]):  # of the first weights, which are then replaced
                 network = _Network(config)
             network.load_state_dict(tensors)
-            judge = cls(
-                config, network.to(where), content["label_names"], content["accuracy"], content["validation_size"]
-            )
+            judge = cls(config, network, content["label_names"], content["accuracy"], content["validation_size"])
+        network.to(where)
         if content.get("mel") != _as_json(asdict(config.mel)):
             raise InputError(f"'{folder}' was trained on other mel features than today's; train the classifier again")
         return judge

@@ -716,16 +716,13 @@ def _option(name: str) -> str:
 
 def _check_training_files(out: Path, plot: Path | None, *, resume: bool) -> None:
     """Check, before any work, that a training can be written."""
-    from rostra.engine.checkpoints import check_folder
     from rostra.engine.plots import check_picture
 
-    from .training import TRAINING_FOLDER
+    from .training import check_training_folder
 
-    check_folder(out)
+    check_training_folder(out, resume=resume)
     if plot is not None:
         check_picture(plot)
-    if not resume and (out / TRAINING_FOLDER).is_dir():
-        raise InputError(f"'{out}' holds a training; pass --resume to go on with it, or choose another folder")
 
 
 def _own_training(

@@ -9,7 +9,6 @@ __all__ = [
     "check_budget",
     "check_loss",
     "check_positive",
-    "check_whole",
     "checked_audio",
     "fresh",
     "groups_of_draws",
@@ -28,6 +27,8 @@ from numpy.typing import NDArray
 from rostra.engine.errors import InputError
 from rostra.engine.progress import progress_bar
 
+from .model import check_whole
+
 SAMPLES_AT_ONCE = 100
 """Clips that are generated together; bounds the memory of WaveNet's queues."""
 
@@ -35,16 +36,6 @@ SAMPLES_AT_ONCE = 100
 TRAINING, SAMPLING = 1, 2
 
 Made = TypeVar("Made")
-
-
-def check_whole(name: str, value: object, least: int) -> None:
-    """Check a whole number.
-
-    Raises:
-        InputError: naming it, for another type and for a number below ``least``.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 def check_positive(name: str, value: float) -> None:

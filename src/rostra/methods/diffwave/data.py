@@ -393,7 +393,9 @@ SC09_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "ei
 _SC09_LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
-def load_folder(path: Path, *, sample_rate: int | None = None, resample: bool = False, mix: bool = False) -> Clips:
+def load_folder(
+    path: str | Path, *, sample_rate: int | None = None, resample: bool = False, mix: bool = False
+) -> Clips:
     """A user's own audio files: a folder of them, or a CSV that lists them.
 
     Every file is read once and checked. Files of more than :data:`IN_MEMORY` bytes of samples are not kept, but read
@@ -432,7 +434,9 @@ def load_folder(path: Path, *, sample_rate: int | None = None, resample: bool = 
     return Clips(audio, rate, names, labels, label_names)
 
 
-def load_clips(source: str, *, sample_rate: int | None = None, resample: bool = False, mix: bool = False) -> Clips:
+def load_clips(
+    source: str | Path, *, sample_rate: int | None = None, resample: bool = False, mix: bool = False
+) -> Clips:
     """Clips of whatever a user names: files of their own, or a public data set.
 
     Args:
@@ -445,7 +449,7 @@ def load_clips(source: str, *, sample_rate: int | None = None, resample: bool = 
             data set of another rate without ``resample``.
     """
     loaders: dict[str, Callable[[Any], Clips]] = {"fsdd": load_fsdd, "ljspeech-sample": load_ljspeech_sample}
-    name, _, split = source.partition(":")
+    name, _, split = str(source).partition(":")
     name = name.replace("_", "-")  # `rostra datasets` writes ljspeech_sample
     if name not in loaders or Path(source).exists():
         try:
@@ -463,7 +467,7 @@ def load_clips(source: str, *, sample_rate: int | None = None, resample: bool = 
     return replace(clips, audio=audio, sample_rate=sample_rate)
 
 
-def load_ljspeech(folder: Path, split: Split) -> Clips:
+def load_ljspeech(folder: str | Path, split: Split) -> Clips:
     """LJ Speech 1.1 whole (24 hours at 22,050 Hz), as its archive unpacks: FOLDER/wavs/LJ001-0001.wav and so on.
 
     Args:
@@ -495,7 +499,7 @@ def load_ljspeech(folder: Path, split: Split) -> Clips:
     return Clips(audio, rate, [path.stem for path in chosen])
 
 
-def load_sc09(folder: Path, split: SC09Split) -> Clips:
+def load_sc09(folder: str | Path, split: SC09Split) -> Clips:
     """SC09: the spoken digits of Speech Commands (Warden 2018), 1 s or less at 16 kHz, as its archive unpacks.
 
     Other words and ``_background_noise_`` are ignored.

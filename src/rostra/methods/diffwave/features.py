@@ -13,7 +13,7 @@ import pickle
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -22,12 +22,15 @@ from torch import Tensor
 
 from rostra.engine.errors import InputError
 
+from .audio import type_name
+
 Features = Literal["tacotron", "lmnt"]
 
 FLOOR = 1e-5
 """Smallest magnitude before the logarithm, of both front ends."""
 RANGES = {"tacotron": (-11.6, 4.0), "lmnt": (0.0, 1.0)}
 """Where values of sound in [-1, 1] lie; the natural logarithm of the floor is -11.513."""
+_MEL_WANTED = "give real numbers of shape (n_mels, frames)"
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ def _like(array: NDArray[np.float64], tensor: Tensor) -> Tensor:
     return torch.from_numpy(array).to(tensor)
 
 
-def mel_spectrogram(audio: Tensor, config: MelConfig) -> Tensor:
+def mel_spectrogram(audio: Tensor | NDArray[np.floating[Any]], config: MelConfig) -> Tensor:
     """Mel spectrogram of sound.
 
     Magnitudes of an STFT with a periodic Hann window, frame i centred at sample i * hop, reflected at the ends; then
@@ -203,7 +206,8 @@ def mel_spectrogram(audio: Tensor, config: MelConfig) -> Tensor:
     of the window's energy, and gives (20 log10(max(m, 1e-5)) + 80) / 100 clamped to [0, 1].
 
     Args:
-        audio: samples in [-1, 1], (..., L), float32 or float64, L > n_fft / 2; gradients flow through.
+        audio: samples in [-1, 1], (..., L), a tensor or array of float32 or float64, L > n_fft / 2; gradients flow
+            through a tensor.
         config: the front end; the sound must be of its sample rate.
 
     Returns:
@@ -212,6 +216,11 @@ def mel_spectrogram(audio: Tensor, config: MelConfig) -> Tensor:
     Raises:
         InputError: if ``audio`` is of another type, or shorter than the reflection at its ends.
     """
+    if isinstance(audio, np.ndarray) and audio.dtype.kind == "f":
+        audio = torch.from_numpy(np.array(audio, audio.dtype.newbyteorder("=")))
+    if not isinstance(audio, Tensor):
+        found = type_name(audio) if isinstance(audio, np.ndarray) else f"a {type(audio).__name__}"
+        raise InputError(f"audio is {found}; give a tensor or an array of float32 or float64 in [-1, 1]")
     if audio.dtype not in (torch.float32, torch.float64):
         raise InputError(f"audio is {str(audio.dtype).removeprefix('torch.')}; give float32 or float64 in [-1, 1]")
     if audio.ndim == 0 or audio.shape[-1] < config.shortest:
@@ -244,7 +253,7 @@ def _stft(audio: Tensor, config: MelConfig) -> Tensor:
     return found.reshape(*audio.shape[:-1], *found.shape[-2:])
 
 
-def read_mel(path: Path, config: MelConfig, *, name: str | None = None) -> Tensor:
+def read_mel(path: str | Path, config: MelConfig, *, name: str | None = None) -> Tensor:
     """Mel spectrogram of a file, float32 (n_mels, F), checked by :func:`check_mel`.
 
     Args:
@@ -260,13 +269,12 @@ def read_mel(path: Path, config: MelConfig, *, name: str | None = None) -> Tenso
     kind = path.suffix.lower()
     if kind not in (".npy", ".pt"):
         raise InputError(f"'{name}' is neither .npy nor .pt; save the mel spectrogram as one of these")
-    found: object
+    found: Any
     try:
         with path.open("rb") as file:
             if kind == ".npy":
                 # np.load would open archives too
-                array = np.lib.format.read_array(file, allow_pickle=False)
-                found = torch.from_numpy(array.astype(np.float32)) if array.dtype.kind in "fiu" else array
+                found = np.lib.format.read_array(file, allow_pickle=False)
             else:
                 found = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -274,15 +282,34 @@ def read_mel(path: Path, config: MelConfig, *, name: str | None = None) -> Tenso
     except pickle.UnpicklingError:
         raise InputError(f"'{name}' is not a file of plain tensors; save the mel with torch.save(mel, path)") from None
     except Exception as error:  # damaged files make torch.load fail in many ways
+        if kind == ".pt":
+            raise InputError(f"'{name}' is no file of torch.save, or damaged; save the mel with it") from None
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise InputError(f"cannot read '{name}' as {path.suffix} ({reason}); give an array of numbers") from None
-    if not isinstance(found, Tensor) or found.is_complex() or found.is_quantized or found.layout != torch.strided:
-        raise InputError(f"'{name}' holds a {type(found).__name__}; give real numbers of shape (n_mels, frames)")
-    mel = found.detach().float()
+    mel = real_tensor(found, name)
     if mel.ndim == 3 and mel.shape[0] == 1:
         mel = mel[0]
     check_mel(mel, config, name)
     return mel.contiguous()
+
+
+def real_tensor(found: Any, name: str) -> Tensor:
+    """Real numbers of an array or a tensor, float32, without gradients.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if isinstance(found, np.ndarray):
+        if found.dtype.kind not in "fiu":
+            raise InputError(f"'{name}' holds values of type {type_name(found)}; {_MEL_WANTED}")
+        found = torch.from_numpy(found.astype(np.float32))
+    if not isinstance(found, Tensor):
+        raise InputError(f"'{name}' holds a {type(found).__name__}; {_MEL_WANTED}")
+    if found.is_complex() or found.is_quantized or found.dtype == torch.bool:
+        raise InputError(f"'{name}' holds values of type {str(found.dtype).removeprefix('torch.')}; {_MEL_WANTED}")
+    if found.layout != torch.strided:
+        raise InputError(f"'{name}' holds a sparse tensor; {_MEL_WANTED}")
+    return found.detach().float()
 
 
 def check_mel(mel: Tensor, config: MelConfig, name: str) -> None:

@@ -86,7 +86,7 @@ CHOICES = ("embedding", "residual_base", "upsampler")
 
 
 def import_checkpoint(
-    path: Path, *, layout: Literal["auto", "official", "lmnt"] = "auto", config: DiffWaveConfig | None = None
+    path: str | Path, *, layout: Literal["auto", "official", "lmnt"] = "auto", config: DiffWaveConfig | None = None
 ) -> SavedModel:
     """Read a public checkpoint. Nothing in the file is executed.
 
@@ -146,16 +146,15 @@ def _read(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         if named is None:
-            raise InputError(f"'{path}' is no checkpoint, or damaged; give an official .pkl or lmnt .pt") from None
+            raise InputError(
+                f"'{path}' is no file of torch.save, or damaged; give an official .pkl or lmnt .pt"
+            ) from None
         raise InputError(
             f"'{path}' is not a file of plain tensors and containers (it asks for {named[1]}), and is not read; "
             "save the weights alone: torch.save(model.state_dict(), path)"
         ) from None
-    except Exception as error:  # damaged files make torch.load fail in many ways
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0].split(". ")[0].rstrip(".")
-        raise InputError(
-            f"cannot read '{path}' as a checkpoint ({reason}); give an official .pkl or lmnt .pt"
-        ) from None
+    except Exception:  # other and damaged files make torch.load fail in many ways, and say little
+        raise InputError(f"'{path}' is no file of torch.save, or damaged; give an official .pkl or lmnt .pt") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"'{path}' holds a {type(content).__name__}, not a dict of weights; give a checkpoint")
     return content

@@ -5,6 +5,7 @@ __all__ = ["PRESETS", "SIZES", "DiffWave", "DiffWaveConfig", "factors_of_hop", "
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,6 +20,8 @@ FREQUENCIES = 64
 EMBEDDING = 512
 LABEL_EMBEDDING = 128
 UPSAMPLER_SLOPE = 0.4
+LONGEST_CYCLE = 20
+"""Its last layer has a dilation of 2^19 samples, 24 s at 22,050 Hz; much longer ones take all memory for padding."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,13 @@ class DiffWaveConfig:
 
     def __post_init__(self) -> None:
         for name in ("residual_layers", "residual_channels", "dilation_cycle_length", "sample_rate", "clip_samples"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; it must be a whole number, at least 1")
+            check_whole(name, getattr(self, name), 1)
+        check_whole("n_classes", self.n_classes, 0)
+        if min(self.residual_layers, self.dilation_cycle_length) > LONGEST_CYCLE:
+            raise InputError(
+                f"dilation_cycle_length is {self.dilation_cycle_length}; it must be at most {LONGEST_CYCLE}, since "
+                "dilations double from layer to layer of a cycle"
+            )
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(str, known))}")
@@ -170,6 +177,17 @@ SIZES: dict[str, dict[str, Any]] = {
 """The paper's models, as arguments of :class:`DiffWaveConfig` (tables 1 to 3, appendix A)."""
 
 
+def check_whole(name: str, value: object, least: int) -> int:
+    """Check a whole number, and give it as Python's.
+
+    Raises:
+        InputError: naming it, for another type and for a number below ``least``.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
 def receptive_field(dilations: tuple[int, ...]) -> int:
     """Samples of the input that one output sample depends on: 2 * sum of dilations + 1 (section 3.1, kernel 3)."""
     return 2 * sum(dilations) + 1
@@ -211,12 +229,14 @@ class DiffWave(nn.Module):
         if config.zero_head_bias and self.output.bias is not None:
             nn.init.zeros_(self.output.bias)
 
-    def forward(self, audio: Tensor, step: Tensor, mel: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self, audio: Tensor, step: Tensor | float, mel: Tensor | None = None, label: Tensor | None = None
+    ) -> Tensor:
         """The noise in ``audio``.
 
         Args:
             audio: x_t, shape (B, L).
-            step: diffusion step from 0, whole or real, shape (B,).
+            step: diffusion step from 0, whole or real, shape (B,), or one for all.
             mel: shape (B, n_mels, F) with hop * F >= L; for models of that condition.
             label: int64, shape (B,); for models of that condition.
 
@@ -226,6 +246,8 @@ class DiffWave(nn.Module):
         Raises:
             InputError: for shapes, labels or conditions that do not fit the model.
         """
+        if isinstance(step, int | float | np.integer | np.floating) and isinstance(audio, Tensor):
+            step = torch.full(audio.shape[:1], float(step), device=audio.device)
         check_inputs(self.config, audio, step, mel, label)
         embedded = self.embedding(step)
         h = functional.relu(self.input(audio[:, None]))
@@ -367,6 +389,10 @@ def check_inputs(config: DiffWaveConfig, audio: Tensor, step: Tensor, mel: Tenso
     Raises:
         InputError: naming what does not fit, and what would.
     """
+    for name, value in {"audio": audio, "step": step, "mel": mel, "label": label}.items():
+        if not isinstance(value, Tensor) and (value is not None or name in ("audio", "step")):
+            wanted = "a tensor or a number" if name == "step" else "a tensor"
+            raise InputError(f"{name} is a {type(value).__name__}; give {wanted}")
     if audio.ndim != 2 or not audio.shape[1]:
         raise InputError(f"audio has shape {tuple(audio.shape)}; it must be (batch, samples)")
     batch, length = audio.shape

@@ -13,13 +13,15 @@ from rostra.engine.errors import InputError
 from rostra.engine.progress import progress
 
 from .fast import Predictor
-from .model import DiffWaveConfig
+from .model import DiffWaveConfig, check_whole
 from .objective import FAST_SCHEDULES, NoiseSchedule, ddim_step, reverse_step
 
 Steps = str | Sequence[float] | NoiseSchedule
 """How to sample: "full", "fast6" (the model's own few steps), a name of FAST_SCHEDULES, variances, or a schedule."""
 
 Solver = Literal["ddpm", "ddim"]
+
+_NAMED = f"name a schedule (full, fast6, {', '.join(FAST_SCHEDULES)}) or give each step's variance, such as "
 
 
 class ItemNoise:
@@ -31,8 +33,7 @@ class ItemNoise:
     """
 
     def __init__(self, seed: int, items: Sequence[int]) -> None:
-        if seed < 0:
-            raise InputError(f"seed is {seed}; it must be at least 0")
+        seed = check_whole("seed", seed, 0)
         streams = [int(np.random.SeedSequence([seed, item]).generate_state(1, np.uint64)[0] >> 1) for item in items]
         self.generators = [torch.Generator().manual_seed(stream) for stream in streams]
 
@@ -45,7 +46,8 @@ def schedule_of(config: DiffWaveConfig, steps: Steps) -> NoiseSchedule:
     """The schedule that ``steps`` stands for, with a model's training schedule.
 
     Raises:
-        InputError: for an unknown name, variances outside (0, 1), or noise levels outside those of the training.
+        InputError: for an unknown name, something else, variances outside (0, 1), or noise levels outside those of the
+            training.
     """
     if isinstance(steps, NoiseSchedule):
         return steps
@@ -53,7 +55,11 @@ def schedule_of(config: DiffWaveConfig, steps: Steps) -> NoiseSchedule:
         return config.schedule.fast(config.inference_noise_schedule)
     if isinstance(steps, str):
         return config.schedule.named(steps)
-    return config.schedule.fast(steps)
+    try:
+        betas = [float(beta) for beta in steps]
+    except (TypeError, ValueError):
+        raise InputError(f"steps is {steps!r}; {_NAMED}[1e-4, 1e-3, 1e-2]") from None
+    return config.schedule.fast(betas)
 
 
 def chosen_schedule(text: str) -> Steps:
@@ -66,10 +72,7 @@ def chosen_schedule(text: str) -> Steps:
     except ValueError:
         betas = []
     if len(betas) == 1 and betas[0] >= 1:
-        raise InputError(
-            f"steps '{text}' is a number of steps; name a schedule (full, fast6, {', '.join(FAST_SCHEDULES)}) or give "
-            "each step's variance, such as '1e-4,1e-3,1e-2'"
-        )
+        raise InputError(f"steps '{text}' is a number of steps; {_NAMED}'1e-4,1e-3,1e-2'")
     if not betas:
         known = ", ".join(FAST_SCHEDULES)
         raise InputError(f"steps '{text}' are neither full, fast6, {known}, nor numbers such as '1e-4,1e-3,1e-2'")

@@ -16,16 +16,17 @@ from rostra.engine.checkpoints import DOCUMENT
 from rostra.engine.errors import InputError
 from rostra.engine.runtime import available_memory, resolve_device
 
-from .audio import normalise
+from .audio import check_samples, normalise
 from .checkpoints import SavedModel, load_model
 from .fast import PIECE, FastNetwork, Predictor, has_fast_bfloat16
-from .features import check_mel, mel_spectrogram
-from .model import DiffWave, DiffWaveConfig
+from .features import check_mel, mel_spectrogram, real_tensor
+from .model import DiffWave, DiffWaveConfig, check_whole
 from .objective import NoiseSchedule, diffuse, interpolate_linearly
 from .pretrained import MODELS, pretrained_folder
 from .sampler import ItemNoise, Solver, Steps, reverse, schedule_of
 
 Samples = NDArray[np.float32]
+_REAL = (int, float, np.integer, np.floating)
 BATCH_SAMPLES = 2**20
 """Samples that are generated at a time, so that memory does not grow with the number of sounds."""
 
@@ -38,12 +39,35 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def _array(values: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name} has rows of several lengths; give an array of numbers") from None
+
+
+def _sound(audio: ArrayLike | Tensor, name: str, *, batch: bool = False) -> Tensor:
+    """A user's samples, checked: float32, shape (L,), or with ``batch`` also (B, L)."""
+    if isinstance(audio, Tensor):
+        audio = audio.detach().cpu()
+        audio = audio.double() if audio.is_floating_point() else audio  # NumPy has no bfloat16
+    samples = check_samples(_array(audio, name), name)
+    if not samples.size or samples.ndim not in (1, 1 + batch):
+        shapes = "(samples,) or (batch, samples)" if batch else "(samples,)"
+        raise InputError(f"{name} has shape {samples.shape}; it must be {shapes}")
+    return torch.from_numpy(np.array(samples, np.float32))
+
+
 class _Synthesiser:
     """A trained network, ready to sample."""
 
     conditions: tuple[str, ...] = ()
 
     def __init__(self, model: SavedModel | DiffWave, *, dtype: str = "auto", device: str | None = None) -> None:
+        if not isinstance(model, SavedModel | DiffWave):
+            raise InputError(
+                f"model is a {type(model).__name__}; give a network or what training gave, or use from_pretrained"
+            )
         self.model = model if isinstance(model, SavedModel) else SavedModel(model.eval())
         self.network = self.model.network
         self._check_condition(self.config, "this model")
@@ -93,7 +117,7 @@ class _Synthesiser:
         """Of the network."""
         return self.network.config
 
-    def at_training_level(self, audio: ArrayLike) -> tuple[Samples, np.float32]:
+    def at_training_level(self, audio: ArrayLike | Tensor) -> tuple[Samples, np.float32]:
         """A recording at the level of the training clips (:func:`.normalise`), which is the one that the model knows.
 
         Args:
@@ -104,9 +128,9 @@ class _Synthesiser:
             trained on recordings of any level.
 
         Raises:
-            InputError: for other models, if it is silent or not finite, so that it has no level.
+            InputError: if it is no sound; for other models also if it is silent, so that it has no level.
         """
-        samples = np.asarray(audio, dtype=np.float32)
+        samples = _sound(audio, "audio").numpy()
         if self.config.level is None:
             return samples, np.float32(1.0)
         levelled = normalise(samples, self.config.level)
@@ -176,7 +200,7 @@ class Vocoder(_Synthesiser):
             InputError: for a mel with another number of bands, transposed, or with values that are not numbers; with
                 ``match_level`` for one that is too short to be compared with the result's.
         """
-        given = torch.as_tensor(np.asarray(mel) if not isinstance(mel, Tensor) else mel).float()
+        given = real_tensor(mel if isinstance(mel, Tensor) else _array(mel, name), name)
         batch = given if given.ndim == 3 else given[None]
         if given.ndim not in (2, 3) or not len(batch):
             raise InputError(f"{name} has shape {tuple(given.shape)}; it must be ({self.config.n_mels}, frames)")
@@ -195,7 +219,9 @@ class Vocoder(_Synthesiser):
             audio = torch.stack([self._levelled(item, target) for item, target in zip(audio, batch, strict=True)])
         return np.asarray((audio if given.ndim == 3 else audio[0]).numpy(), dtype=np.float32)
 
-    def copy_synthesis(self, audio: ArrayLike, *, steps: Steps = "fast6", seed: int = 0, **options: Any) -> Samples:
+    def copy_synthesis(
+        self, audio: ArrayLike | Tensor, *, steps: Steps = "fast6", seed: int = 0, **options: Any
+    ) -> Samples:
         """A recording's mel, vocoded again: how good can this vocoder be?
 
         Args:
@@ -204,10 +230,12 @@ class Vocoder(_Synthesiser):
 
         Returns:
             Float32, shape (L,).
+
+        Raises:
+            InputError: for audio that is not floats of that shape, not finite or not scaled to [-1, 1], or too short
+                for a mel.
         """
-        samples = torch.as_tensor(np.asarray(audio, dtype=np.float32))
-        if samples.ndim != 1 or not len(samples):
-            raise InputError(f"audio has shape {tuple(samples.shape)}; it must be (samples,)")
+        samples = _sound(audio, "audio")
         mel = mel_spectrogram(samples, self.config.mel)
         return self.vocode(mel, steps=steps, seed=seed, **options)[: len(samples)]
 
@@ -239,8 +267,8 @@ class Generator(_Synthesiser):
     def sample(
         self,
         n: int,
-        *,
         seconds: float | None = None,
+        *,
         label: int | Sequence[int] | NDArray[np.int64] | None = None,
         seed: int = 0,
         steps: Steps = "full",
@@ -281,11 +309,10 @@ class Generator(_Synthesiser):
         Raises:
             InputError: if it has not, or for arguments out of range.
         """
-        if n < 1:
-            raise InputError(f"n is {n}; it must be at least 1")
-        if seconds is not None and not 0.5 < seconds * self.config.sample_rate < math.inf:
-            raise InputError(f"seconds is {seconds:g}; it must hold a sample of {self.config.sample_rate} Hz at least")
-        length = self.config.clip_samples if seconds is None else round(seconds * self.config.sample_rate)
+        n, rate = check_whole("n", n, 1), self.config.sample_rate
+        if seconds is not None and not (isinstance(seconds, _REAL) and 0.5 < seconds * rate < math.inf):
+            raise InputError(f"seconds is {seconds!r}; it must be a number, and hold a sample of {rate} Hz at least")
+        length = self.config.clip_samples if seconds is None else round(seconds * rate)
         group = min(n, max(1, BATCH_SAMPLES // length)) * length
         # Activations of one piece (with the samples around it), noise and steps of a group, and the sounds twice.
         activations = 5 * self.config.residual_channels * min(group, PIECE + sum(self.config.dilations) * 2)
@@ -300,7 +327,7 @@ class Generator(_Synthesiser):
 
     def denoise(
         self,
-        audio: ArrayLike,
+        audio: ArrayLike | Tensor,
         step: int,
         *,
         scale: bool = True,
@@ -320,22 +347,26 @@ class Generator(_Synthesiser):
 
         Returns:
             Float32, of the audio's shape.
+
+        Raises:
+            InputError: for audio that is not floats of that shape, not finite or not scaled to [-1, 1]; for a step or
+                label out of range.
         """
-        given = self._audio(audio, "audio")
+        given = _sound(audio, "audio", batch=True)
         schedule = self._checked(step)
-        x = given * (float(schedule.alpha_bar[step - 1]) ** 0.5 if scale else 1.0)
+        x = given.reshape(-1, given.shape[-1]) * (float(schedule.alpha_bar[step - 1]) ** 0.5 if scale else 1.0)
         predict = self.predictor(len(x), x.shape[1], label=self._labels(label, len(x)))
         noise = ItemNoise(seed, range(len(x)))
         result = self._reverse(predict, x, noise, schedule, begin=step - 1, solver=solver, stage="denoise")
-        return np.asarray(result.numpy().reshape(np.shape(audio)), dtype=np.float32)
+        return np.asarray(result.reshape(given.shape).numpy(), dtype=np.float32)
 
     def interpolate(
         self,
-        a: ArrayLike,
-        b: ArrayLike,
-        weight: float,
-        *,
+        a: ArrayLike | Tensor,
+        b: ArrayLike | Tensor,
+        lam: float,
         step: int | None = None,
+        *,
         label: int | Sequence[int] | None = None,
         same_noise: bool = False,
         seed: int = 0,
@@ -344,7 +375,7 @@ class Generator(_Synthesiser):
 
         Args:
             a, b: shape (L,) or (B, L), at the model's rate, of the same shape.
-            weight: lambda, 0 gives a and 1 gives b, each diffused and run back.
+            lam: lambda, 0 gives a and 1 gives b, each diffused and run back.
             step: t of the paper, 1 .. T; None for a quarter of T, the paper's 50 of 200.
             label: for models of that condition.
             same_noise: diffuse both with the same noise. Independent noises, as in the paper, shrink the variance of
@@ -353,22 +384,28 @@ class Generator(_Synthesiser):
 
         Returns:
             Float32, of the shape of ``a``.
+
+        Raises:
+            InputError: for sounds that are not floats of one shape, not finite or not scaled to [-1, 1]; for numbers
+                or a label out of range.
         """
-        if not 0.0 <= weight <= 1.0:
-            raise InputError(f"lambda is {weight}; it must lie between 0 and 1")
-        first, second = self._audio(a, "a"), self._audio(b, "b")
-        if first.shape != second.shape:
-            raise InputError(f"the sounds have shapes {tuple(first.shape)} and {tuple(second.shape)}; make them equal")
+        if not (isinstance(lam, _REAL) and 0.0 <= lam <= 1.0):
+            raise InputError(f"lam is {lam!r}; it must be a number from 0 to 1")
+        first, second = (_sound(sound, name, batch=True) for sound, name in ((a, "a"), (b, "b")))
+        shape = first.shape
+        if shape != second.shape:
+            raise InputError(f"the sounds have shapes {tuple(shape)} and {tuple(second.shape)}; make them equal")
+        first, second = first.reshape(-1, shape[-1]), second.reshape(-1, shape[-1])
         step = max(1, self.config.noise_schedule[0] // 4) if step is None else step
         schedule = self._checked(step)
         noise = ItemNoise(seed, range(len(first)))
         level = torch.full((len(first),), float(schedule.alpha_bar[step - 1]))
         noise_a = noise.draw(first.shape[1])
         noise_b = noise_a if same_noise else noise.draw(first.shape[1])
-        x = interpolate_linearly(diffuse(first, noise_a, level), diffuse(second, noise_b, level), weight)
+        x = interpolate_linearly(diffuse(first, noise_a, level), diffuse(second, noise_b, level), lam)
         predict = self.predictor(len(x), x.shape[1], label=self._labels(label, len(x)))
         result = self._reverse(predict, x, noise, schedule, begin=step - 1, stage="interpolate")
-        return np.asarray(result.numpy().reshape(np.shape(a)), dtype=np.float32)
+        return np.asarray(result.reshape(shape).numpy(), dtype=np.float32)
 
     def _checked(self, step: int) -> NoiseSchedule:
         schedule = self.config.schedule
@@ -377,14 +414,6 @@ class Generator(_Synthesiser):
         if not 1 <= step <= len(schedule):
             raise InputError(f"step is {step}; it must lie between 1 and {len(schedule)}, the model's number of steps")
         return schedule
-
-    def _audio(self, audio: ArrayLike, name: str) -> Tensor:
-        samples = torch.as_tensor(np.asarray(audio, dtype=np.float32))
-        if samples.ndim not in (1, 2) or not samples.numel():
-            raise InputError(f"{name} has shape {tuple(samples.shape)}; it must be (samples,) or (batch, samples)")
-        if not torch.isfinite(samples).all():
-            raise InputError(f"{name} holds values that are not finite")
-        return samples if samples.ndim == 2 else samples[None]
 
     def _labels(self, label: int | Sequence[int] | NDArray[np.int64] | None, n: int) -> Tensor | None:
         if self.config.condition == "none":

@@ -1,6 +1,6 @@
 """Training: algorithm 1 of Kong et al. (2021), resumed bit for bit where it was stopped."""
 
-__all__ = ["DiffWaveTrainer", "TrainConfig", "fit", "stop_on_signals"]
+__all__ = ["DiffWaveTrainer", "TrainConfig", "check_training_folder", "fit", "stop_on_signals"]
 
 import contextlib
 import copy
@@ -216,7 +216,7 @@ class DiffWaveTrainer:
             mean = losses.sum() / len(noisy)
             return losses.detach(), torch.autograd.grad(mean, parameters, materialize_grads=True)
 
-        count = ITEMS_OF_A_SHARE if self.device.type == "cpu" else len(noisy)
+        count = min(ITEMS_OF_A_SHARE, math.ceil(len(noisy) / 2)) if self.device.type == "cpu" else len(noisy)
         shares = [slice(first, first + count) for first in range(0, len(noisy), count)]
         losses, gradients = [], [torch.zeros_like(parameter) for parameter in parameters]
         for of_share, from_share in (executor.map if executor else map)(of_items, shares):
@@ -361,8 +361,9 @@ class DiffWaveTrainer:
             "seconds": round(self.seconds, 3),
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the model, the log, and under ``training`` what resuming needs."""
+        folder = Path(folder)
         save_model(folder, self.model())
         with write_atomically(folder / LOG) as temporary:
             temporary.write_text(_as_csv(self.log), encoding="utf-8")
@@ -383,19 +384,20 @@ class DiffWaveTrainer:
         save_checkpoint(folder / TRAINING_FOLDER, TRAINING_KIND, tensors, content)
 
     @classmethod
-    def resume(cls, folder: Path, clips: Clips, device: str | None = None) -> "DiffWaveTrainer":
+    def resume(cls, folder: str | Path, clips: Clips, device: str | None = None) -> "DiffWaveTrainer":
         """Go on where :meth:`save` left off, on the same clips; on a CPU the result is the same bit for bit.
 
         Raises:
             InputError: if the folder holds no training, or the clips are others.
         """
+        folder = Path(folder)
         if not (folder / TRAINING_FOLDER).is_dir():
             raise InputError(f"'{folder}' holds no training to resume; train without --resume")
         tensors, content = load_checkpoint(folder / TRAINING_FOLDER, TRAINING_KIND)
-        with rebuilding(folder / TRAINING_FOLDER):
+        with rebuilding(folder / TRAINING_FOLDER, "train anew"):
             config, training = config_from(content["config"], str(folder)), TrainConfig(**content["training"])
         trainer = cls(config, training, clips, device)
-        with rebuilding(folder / TRAINING_FOLDER):
+        with rebuilding(folder / TRAINING_FOLDER, "train anew"):
             trainer._check_clips_are(content["clips"], folder)
             trainer._restore(tensors, content)
         return trainer
@@ -445,6 +447,19 @@ class DiffWaveTrainer:
                     )
 
 
+def check_training_folder(folder: Path, *, resume: bool) -> None:
+    """Check, before any work, that a training can be written to a folder.
+
+    Raises:
+        InputError: if it holds other files, or a training that is not to be gone on with.
+    """
+    check_folder(folder)
+    if not resume and (folder / TRAINING_FOLDER).is_dir():
+        raise InputError(
+            f"'{folder}' holds a training; go on with it (--resume, in Python resume=True), or choose another folder"
+        )
+
+
 def fit(
     clips: Clips,
     config: DiffWaveConfig,
@@ -452,7 +467,7 @@ def fit(
     *,
     steps: int,
     seconds: float | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     device: str | None = None,
 ) -> SavedModel:
@@ -468,19 +483,20 @@ def fit(
         device: name of a torch device.
 
     Raises:
-        InputError: for clips that do not fit, a folder that holds other files, or a loss that is not a number.
+        InputError: for clips that do not fit, a folder that holds other files or another training, or a loss that is
+            not a number.
     """
     if steps < 1:
         raise InputError(f"steps is {steps}; it must be at least 1")
+    folder = None if out is None else Path(out)
     if resume:
-        if out is None:
+        if folder is None:
             raise InputError("resume needs the folder of the training in out")
-        trainer = DiffWaveTrainer.resume(out, clips, device)
+        trainer = DiffWaveTrainer.resume(folder, clips, device)
     else:
-        if out is not None:
-            check_folder(out)
+        if folder is not None:
+            check_training_folder(folder, resume=False)
         trainer = DiffWaveTrainer(config, training or TrainConfig(), clips, device)
-    folder = out
     trainer.train(steps, seconds=seconds, save=None if folder is None else lambda current: current.save(folder))
     return trainer.model()
 
@@ -524,6 +540,8 @@ def _check_clips(config: DiffWaveConfig, clips: Clips) -> Any:
             raise InputError("a model with labels needs clips with labels: a CSV with the columns path and label")
         if int(clips.labels.max()) >= config.n_classes:
             raise InputError(f"label {int(clips.labels.max())} is out of range; labels are 0 to {config.n_classes - 1}")
+        if clips.label_names and len(clips.label_names) != config.n_classes:
+            raise InputError(f"the clips have {len(clips.label_names)} labels, and n_classes is {config.n_classes}")
     if isinstance(clips.audio, list):
         return [_usable(samples, name, config) for samples, name in zip(clips.audio, clips.names, strict=True)]
     return clips.audio

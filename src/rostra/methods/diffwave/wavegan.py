@@ -36,12 +36,12 @@ from .comparators import (
     check_budget,
     check_loss,
     check_positive,
-    check_whole,
     checked_audio,
     fresh,
     groups_of_draws,
     within_budget,
 )
+from .model import check_whole
 
 KIND = "diffwave-wavegan"
 
@@ -292,12 +292,14 @@ class WaveGAN:
         """
         tensors, content = load_checkpoint(Path(folder), KIND)
         where = resolve_device(device)
-        with rebuilding(folder):
+        with rebuilding(folder, "train it again"):
             config, length = WaveGANConfig(**tuples(content["config"])), content["length"]
             generator = fresh(lambda: WaveGANGenerator(length, config.channels), 0)
             generator.load_state_dict(tensors)
             history = content["distances"], content["penalties"]
-            return cls(config, length, generator.to(where), content["steps"], content["cpu_seconds"], *history)
+            model = cls(config, length, generator, content["steps"], content["cpu_seconds"], *history)
+        generator.to(where)
+        return model
 
 
 def train_wavegan(

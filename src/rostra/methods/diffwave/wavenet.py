@@ -37,12 +37,12 @@ from .comparators import (
     check_budget,
     check_loss,
     check_positive,
-    check_whole,
     checked_audio,
     fresh,
     groups_of_draws,
     within_budget,
 )
+from .model import check_whole
 
 KIND = "diffwave-wavenet"
 
@@ -321,11 +321,13 @@ class WaveNet:
         """
         tensors, content = load_checkpoint(Path(folder), KIND)
         where = resolve_device(device)
-        with rebuilding(folder):
+        with rebuilding(folder, "train it again"):
             config, length = WaveNetConfig(**content["config"]), content["length"]
             network = fresh(lambda: WaveNetNetwork(config), 0)
             network.load_state_dict(tensors)
-            return cls(config, length, network.to(where), content["steps"], content["cpu_seconds"], content["losses"])
+            model = cls(config, length, network, content["steps"], content["cpu_seconds"], content["losses"])
+        network.to(where)
+        return model
 
 
 def train_wavenet(
