@@ -16,7 +16,7 @@ def test_a_device_without_float64_is_refused(monkeypatch):
 
     def without_float64(*size, device=None, dtype=None):
         if dtype == torch.float64:
-            raise TypeError("the MPS framework doesn't support float64\nmore")
+            raise TypeError("the MPS framework doesn't support float64. If you work there, read on.\nmore")
         return empty(*size)
 
     monkeypatch.setattr(torch, "empty", without_float64)

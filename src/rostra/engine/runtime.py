@@ -46,7 +46,7 @@ def resolve_device(name: str | None) -> "torch.device":
         device = torch.device(name)
         torch.empty(0, device=device, dtype=torch.float64)  # which Apple's MPS lacks, and the methods use
     except Exception as error:  # torch raises RuntimeError or AssertionError, by backend
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].split(". ")[0]  # torch adds paragraphs
         raise InputError(f"device '{name}' cannot be used ({reason}); 'cpu' always works") from None
     return device
 

@@ -84,6 +84,11 @@ def test_networks_that_there_are_not(options, message):
         network_config(clips_of(8000, 4000), **options)
 
 
+def test_one_label_makes_no_classes():
+    with pytest.raises(InputError, match="all recordings have the label '0'; labels need two classes"):
+        network_config(clips_of(8000, 4000, labels=[0, 0]))
+
+
 def test_what_a_size_says_of_recordings():
     assert [default_sample_rate(size) for size in (None, "small", "large", "sc09-label")] == [22050] * 3 + [16000]
     assert [asks_for_labels(None, size) for size in (None, "small", "sc09", "sc09-label")] == [False] * 3 + [True]

@@ -95,7 +95,9 @@ def train(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; default the paper's 1,000,000.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after that time; --resume goes on.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
-    sample_rate: Annotated[int | None, typer.Option(min=1, help="Hz; default: that of the files.")] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(min=1, help="Hz; default: that of the files, with --resample the paper's.")
+    ] = None,
     resample: Resample = False,
     mix: Mix = False,
     plot: Annotated[Path | None, typer.Option(help="Picture of the loss.")] = None,

@@ -55,6 +55,9 @@ def network_config(
     values |= {"condition": condition, "n_classes": 0, "sample_rate": clips.sample_rate}
     if condition == "label" and clips.labels is not None:
         values["n_classes"] = len(clips.label_names or ()) or int(clips.labels.max()) + 1
+        if values["n_classes"] < 2:
+            only = clips.label_names[0] if clips.label_names else "0"
+            raise InputError(f"all recordings have the label '{only}'; labels need two classes, or take condition none")
     front_end = {name: settings[name] for name in _FRONT_END if name in settings}
     if vocoder:
         lmnt = values.get("features") == "lmnt"
