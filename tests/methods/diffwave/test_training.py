@@ -22,7 +22,15 @@ from rostra.methods.diffwave.features import mel_spectrogram
 from rostra.methods.diffwave.model import DiffWaveConfig
 from rostra.methods.diffwave.objective import diffuse
 from rostra.methods.diffwave.sounds import synthetic_sounds
-from rostra.methods.diffwave.training import LOG, TRAINING_FOLDER, DiffWaveTrainer, TrainConfig, fit, stop_on_signals
+from rostra.methods.diffwave.training import (
+    LOG,
+    TRAINING_FOLDER,
+    DiffWaveTrainer,
+    TrainConfig,
+    check_memory,
+    fit,
+    stop_on_signals,
+)
 
 TINY = {
     "residual_layers": 4,
@@ -638,6 +646,27 @@ def test_training_stops_after_its_seconds(tmp_path, monkeypatch):
 
 
 # What is refused, and what is left alone
+
+
+@pytest.mark.parametrize("changes", [{"residual_channels": 10**7}, {"clip_samples": 10**11}])
+def test_what_memory_cannot_hold_is_refused_before_any_work(changes):
+    with pytest.raises(InputError, match=r"takes at least [\d,.]+ GB of memory, and there are [\d.]+ GB; make clips"):
+        trainer_of(dataclasses.replace(PLAIN, **changes))
+
+
+def test_the_memory_that_is_asked_for_is_the_least(monkeypatch):
+    """Less than a step takes, and more than half of it: the tensors that a step leaves for its gradients."""
+    config = dataclasses.replace(PLAIN, residual_layers=8, residual_channels=16, clip_samples=4096)
+    kept = []
+    trainer = trainer_of(config, TrainConfig(batch_size=2), sounds(length=5000))
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        trainer.predict(torch.randn(1, 4096), torch.zeros(1), None, None)
+    taken = sum({tensor.data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}.values())
+    monkeypatch.setattr("rostra.methods.diffwave.training.available_memory", lambda: taken // 2)
+    with pytest.raises(InputError, match="takes at least"):
+        check_memory(config, 2)
+    monkeypatch.setattr("rostra.methods.diffwave.training.available_memory", lambda: 2 * taken)
+    check_memory(config, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Training: algorithm 1 of Kong et al. (2021), resumed bit for bit where it was stopped."""
 
-__all__ = ["DiffWaveTrainer", "TrainConfig", "check_training_folder", "fit", "stop_on_signals"]
+__all__ = ["DiffWaveTrainer", "TrainConfig", "check_memory", "check_training_folder", "fit", "stop_on_signals"]
 
 import contextlib
 import copy
@@ -27,7 +27,7 @@ from rostra.engine.checkpoints import check_folder, load_checkpoint, rebuilding,
 from rostra.engine.errors import InputError
 from rostra.engine.files import write_atomically
 from rostra.engine.progress import progress_bar
-from rostra.engine.runtime import keep_freed_memory, one_core_each, resolve_device
+from rostra.engine.runtime import available_memory, keep_freed_memory, one_core_each, resolve_device
 
 from .audio import normalise
 from .checkpoints import TRAINING_KIND, SavedModel, clone_state, config_from, save_model, summary_of
@@ -102,13 +102,15 @@ class DiffWaveTrainer:
         short: number of clips shorter than a training clip, which are padded with silence.
 
     Raises:
-        InputError: if the clips do not fit the network.
+        InputError: if the clips do not fit the network, or the network on a CPU not the memory.
     """
 
     def __init__(self, config: DiffWaveConfig, training: TrainConfig, clips: Clips, device: str | None = None) -> None:
         keep_freed_memory()
         self.config, self.training, self.clips = config, training, clips
         self.device = resolve_device(device)
+        if self.device.type == "cpu":
+            check_memory(config, training.batch_size)
         self.audio = _check_clips(config, clips)
         self.short = int((clips.lengths < config.clip_samples).sum())
         self._mels: dict[int, Tensor] = {}
@@ -216,7 +218,7 @@ class DiffWaveTrainer:
             mean = losses.sum() / len(noisy)
             return losses.detach(), torch.autograd.grad(mean, parameters, materialize_grads=True)
 
-        count = min(ITEMS_OF_A_SHARE, math.ceil(len(noisy) / 2)) if self.device.type == "cpu" else len(noisy)
+        count = _items_of_a_share(len(noisy)) if self.device.type == "cpu" else len(noisy)
         shares = [slice(first, first + count) for first in range(0, len(noisy), count)]
         losses, gradients = [], [torch.zeros_like(parameter) for parameter in parameters]
         for of_share, from_share in (executor.map if executor else map)(of_items, shares):
@@ -445,6 +447,31 @@ class DiffWaveTrainer:
                         f"the training in '{folder}' has {name} {getattr(own, name)}, and the options ask for {value}; "
                         "leave them out with --resume, or train into another folder"
                     )
+
+
+def check_memory(config: DiffWaveConfig, batch_size: int) -> None:
+    """Check, before any work, that a CPU has the memory to train a network; what is counted is the least it takes.
+
+    Raises:
+        InputError: if it has not.
+    """
+    layers, channels = config.residual_layers, config.residual_channels
+    weights = layers * channels * (8 * channels + 512)  # those of the convolutions, and of the embedded step
+    items = min(batch_size, _items_of_a_share(batch_size) * torch.get_num_threads())
+    activations = items * config.clip_samples * channels * (3 * layers + 4)  # a layer keeps its input and both gates
+    # Weights, their average, gradients and Adam's two moments; clips and their noise.
+    needed = 4 * (5 * weights + activations + 4 * batch_size * config.clip_samples)
+    there = available_memory()
+    if needed > there:
+        raise InputError(
+            f"to train {layers} layers of {channels} channels on clips of {config.clip_samples} samples takes at least "
+            f"{needed / 1e9:,.1f} GB of memory, and there are {there / 1e9:,.1f} GB; make clips or network smaller"
+        )
+
+
+def _items_of_a_share(batch_size: int) -> int:
+    """A batch has two shares at least, so that two threads have work."""
+    return min(ITEMS_OF_A_SHARE, math.ceil(batch_size / 2))
 
 
 def check_training_folder(folder: Path, *, resume: bool) -> None:
