@@ -654,19 +654,20 @@ def test_what_memory_cannot_hold_is_refused_before_any_work(changes):
         trainer_of(dataclasses.replace(PLAIN, **changes))
 
 
-def test_the_memory_that_is_asked_for_is_the_least(monkeypatch):
-    """Less than a step takes, and more than half of it: the tensors that a step leaves for its gradients."""
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_memory_that_is_asked_for_is_the_least(monkeypatch, dtype):
+    """More than half of the tensors that a step leaves for its gradients, and less than twice as much."""
     config = dataclasses.replace(PLAIN, residual_layers=8, residual_channels=16, clip_samples=4096)
-    kept = []
-    trainer = trainer_of(config, TrainConfig(batch_size=2), sounds(length=5000))
+    kept, training = [], TrainConfig(batch_size=2, dtype=dtype)
+    trainer = trainer_of(config, training, sounds(length=5000))
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
         trainer.predict(torch.randn(1, 4096), torch.zeros(1), None, None)
     taken = sum({tensor.data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}.values())
     monkeypatch.setattr("rostra.methods.diffwave.training.available_memory", lambda: taken // 2)
     with pytest.raises(InputError, match="takes at least"):
-        check_memory(config, 2)
+        check_memory(config, training)
     monkeypatch.setattr("rostra.methods.diffwave.training.available_memory", lambda: 2 * taken)
-    check_memory(config, 2)
+    check_memory(config, training)
 
 
 @pytest.mark.parametrize(

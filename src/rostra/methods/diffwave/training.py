@@ -110,7 +110,7 @@ class DiffWaveTrainer:
         self.config, self.training, self.clips = config, training, clips
         self.device = resolve_device(device)
         if self.device.type == "cpu":
-            check_memory(config, training.batch_size)
+            check_memory(config, training)
         self.audio = _check_clips(config, clips)
         self.short = int((clips.lengths < config.clip_samples).sum())
         self._mels: dict[int, Tensor] = {}
@@ -449,18 +449,19 @@ class DiffWaveTrainer:
                     )
 
 
-def check_memory(config: DiffWaveConfig, batch_size: int) -> None:
+def check_memory(config: DiffWaveConfig, training: TrainConfig) -> None:
     """Check, before any work, that a CPU has the memory to train a network; what is counted is the least it takes.
 
     Raises:
         InputError: if it has not.
     """
-    layers, channels = config.residual_layers, config.residual_channels
+    layers, channels, batch_size = config.residual_layers, config.residual_channels, training.batch_size
     weights = layers * channels * (8 * channels + 512)  # those of the convolutions, and of the embedded step
     items = min(batch_size, _items_of_a_share(batch_size) * torch.get_num_threads())
     activations = items * config.clip_samples * channels * (3 * layers + 4)  # a layer keeps its input and both gates
-    # Weights, their average, gradients and Adam's two moments; clips and their noise.
-    needed = 4 * (5 * weights + activations + 4 * batch_size * config.clip_samples)
+    # Besides: weights, gradients and Adam's two moments; clips and their noise.
+    needed = 4 * (4 * weights + 4 * batch_size * config.clip_samples)
+    needed += getattr(torch, training.dtype).itemsize * activations
     there = available_memory()
     if needed > there:
         raise InputError(
