@@ -21,7 +21,7 @@ from rostra.engine.errors import InputError
 from rostra.engine.runtime import available_memory, one_core_each
 
 from .model import DiffWave, check_inputs, receptive_field
-from .tiled import ROOT_HALF, LayerWeights, add_outputs, convolve, fold, padded_input, tiles
+from .tiled import ROOT_HALF, LayerWeights, add_outputs, between_zeros, convolve, fold, items_of, tiles
 
 Predictor = Callable[[Tensor, float], Tensor]
 """From a noisy batch (B, L) and a step, the same for all items, to the noise in it, (B, L)."""
@@ -245,9 +245,23 @@ class FastNetwork:
     ) -> Tensor:
         """The noise in one piece, (items, samples)."""
         weights = self.weights
-        torch.mul(audio[:, :, None], weights.input, out=stream)
-        stream.add_(weights.input_bias).relu_()
-        skips.copy_(weights.head_bias.expand_as(skips))
+        batch, length, channels = stream.shape
+        noise = torch.empty_like(audio)
+
+        @torch.no_grad()
+        def begin(parts: list[tuple[int, int, int]]) -> None:
+            for item, start, stop in parts:
+                tile = stream[item, start:stop]
+                torch.mul(audio[item, start:stop, None], weights.input, out=tile)
+                tile.add_(weights.input_bias).relu_()
+                skips[item, start:stop] = weights.head_bias
+
+        @torch.no_grad()
+        def end(parts: list[tuple[int, int, int]]) -> None:
+            for item, start, stop in parts:
+                torch.mv(skips[item, start:stop].relu_(), weights.output, out=noise[item, start:stop])
+
+        pool.share(begin, batch, length)
         shared = self._shared(piece, pool)
         for index, layer in enumerate(weights.layers):
             rows = None
@@ -257,13 +271,27 @@ class FastNetwork:
                 added = biases[index][piece.items]
                 if piece.mel is not None:
                     rows = self._upsampled(index, piece, shared, pool)
-            padded = padded_input(
-                stream, constants[index].expand(len(stream), -1), layer.dilation, weights.dtype, buffer
-            )
+            padded = between_zeros(buffer, batch, length, channels, layer.dilation)
+            pool.share(_input_task(layer, padded, stream, constants[index]), batch, length)
             last = index == len(weights.layers) - 1
-            pool.share(_layer_task(layer, padded, stream, skips, added, rows, last), *stream.shape[:2])
-        skips.relu_()
-        return torch.stack([item @ weights.output for item in skips]) + weights.output_bias  # one by one, as above
+            pool.share(_layer_task(layer, padded, stream, skips, added, rows, last), batch, length)
+        pool.share(end, batch, length)
+        return noise.add_(weights.output_bias)
+
+
+def _input_task(
+    layer: LayerWeights, padded: Tensor, stream: Tensor, constant: Tensor
+) -> Callable[[list[tuple[int, int, int]]], None]:
+    """What one thread does for one layer first: the layer's input u = stream + constant, in its tiles."""
+    batch, length, _ = stream.shape
+    items = items_of(padded, batch, length, layer.dilation)
+
+    @torch.no_grad()
+    def work(parts: list[tuple[int, int, int]]) -> None:
+        for item, start, stop in parts:
+            torch.add(stream[item, start:stop], constant, out=items[item, start:stop])
+
+    return work
 
 
 def _layer_task(

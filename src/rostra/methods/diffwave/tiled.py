@@ -316,16 +316,24 @@ def items_of(padded: Tensor, batch: int, length: int, dilation: int) -> Tensor:
     return padded.as_strided((batch, length, channels), strides, padded.storage_offset() + dilation * channels)
 
 
-def padded_input(
-    stream: Tensor, constant: Tensor, dilation: int, dtype: torch.dtype, buffer: Tensor | None = None
-) -> Tensor:
+def padded_input(stream: Tensor, constant: Tensor, dilation: int, dtype: torch.dtype) -> Tensor:
     """The layer's input u = stream + constant, between zero rows, shape (B (L + d) + d, C)."""
     batch, length, channels = stream.shape
-    count = batch * (length + dilation) + dilation
-    if buffer is None:
-        buffer = torch.empty(count * channels, dtype=dtype, device=stream.device)
-    padded = buffer[: count * channels].view(count, channels)
+    buffer = torch.empty(padded_rows(batch, length, dilation) * channels, dtype=dtype, device=stream.device)
+    padded = between_zeros(buffer, batch, length, channels, dilation)
     torch.add(stream, constant[:, None], out=items_of(padded, batch, length, dilation))
+    return padded
+
+
+def padded_rows(batch: int, length: int, dilation: int) -> int:
+    """Rows of a padded buffer: those of the items, and zeros before, between and after them."""
+    return batch * (length + dilation) + dilation
+
+
+def between_zeros(buffer: Tensor, batch: int, length: int, channels: int, dilation: int) -> Tensor:
+    """The beginning of a buffer as a padded one, shape (B (L + d) + d, C), with its zeros but without its items."""
+    count = padded_rows(batch, length, dilation)
+    padded = buffer[: count * channels].view(count, channels)
     for item in range(batch + 1):
         first = item * (length + dilation)
         padded[first : first + dilation] = 0.0
