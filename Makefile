@@ -28,7 +28,7 @@ $(PYTHON):
 	python3 -m venv $(VENV)
 
 $(VENV)/.installed: $(PYTHON) $(STAMPS)
-	$(PIP) --editable '.[audio,fair,rl,sheets]'
+	$(PIP) --editable '.[audio,compiled,fair,rl,sheets]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

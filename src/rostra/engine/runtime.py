@@ -9,6 +9,7 @@ __all__ = [
     "peak_memory_mb",
     "resolve_device",
     "set_threads",
+    "share_threads_with_numba",
     "versions",
 ]
 
@@ -72,6 +73,19 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(threads)
 
 
+def share_threads_with_numba() -> None:
+    """Let numba's parallel loops run on as many threads as torch has; to be called before each of them.
+
+    By itself numba takes all cores, and its first parallel loop gives torch as many too: both use one OpenMP.
+    """
+    import numba
+    import torch
+
+    count = torch.get_num_threads()
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    torch.set_num_threads(count)
+
+
 @contextlib.contextmanager
 def one_core_each() -> Iterator[ThreadPoolExecutor | None]:
     """As many threads as torch may use here, with one core for each; None where that is one thread.
@@ -111,7 +125,7 @@ def keep_freed_memory() -> None:
 def versions() -> dict[str, str]:
     """Versions of Python, Rostra and the libraries that results depend on."""
     found = {"python": platform.python_version()}
-    for package in ("rostra", "torch", "numpy", "scipy", "scikit-learn"):
+    for package in ("rostra", "torch", "numpy", "scipy", "scikit-learn", "numba"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -22,10 +22,12 @@ def data(n=50, sets=3, dimension=6, dtype=torch.float64):
     return x, y
 
 
+@pytest.mark.parametrize("numba", [True, False])
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
 @pytest.mark.parametrize(("activation", "width"), [("quadratic", 5), ("quadratic", 60), ("relu", 5), ("relu", 60)])
-def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, monkeypatch):
-    """By the matrix, by activations, in one block and in many."""
+def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, numba, monkeypatch):
+    """By the matrix, by activations, in one block and in many, compiled or not."""
+    monkeypatch.setattr(training, "_has_numba", lambda: numba)
     x, y = data()
     config = FCConfig(hidden=(width,), activation=activation, loss=loss)
     ensemble = FCEnsemble((2, 3), 6, (width,), activation).double()
@@ -43,6 +45,7 @@ def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, monkey
         if activation == "quadratic":
             found = training._matrix_gradient(ensemble, config, training._blocks(x, y, 2 * 6), 50)
             assert torch.allclose(found, expected, atol=1e-12)
+        assert torch.allclose(training._prepared_gradient(ensemble, config, x, y)(), expected, atol=1e-12)
         assert torch.allclose(training.outputs(ensemble, x), outputs, atol=1e-12)
 
 

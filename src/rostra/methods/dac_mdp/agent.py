@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from rostra.engine.checkpoints import check_folder, load_arrays, rebuilding, save_checkpoint
 from rostra.engine.errors import InputError
 from rostra.engine.progress import Advance, progress_bar
-from rostra.engine.runtime import resolve_device
+from rostra.engine.runtime import resolve_device, share_threads_with_numba
 from rostra.fields.rl.transitions import TransitionDataset
 
 from . import objective
@@ -390,9 +390,9 @@ class DACMDP:
 
     def _mean_rewards(self, rewards: Array, cost: float, weights: Array) -> Array:
         """(N, A), penalised."""
-        from .kernels import mean_rewards, share_threads_with_torch
+        from .kernels import mean_rewards
 
-        share_threads_with_torch()
+        share_threads_with_numba()
         found = np.empty(self.tables_.successors.shape[:2], self.dtype)
         mean_rewards(rewards, self.tables_.successors, self.tables_.distances, weights, float(cost), found)
         return found

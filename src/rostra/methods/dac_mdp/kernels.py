@@ -14,24 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rostra.engine.errors import InputError
+from rostra.engine.runtime import share_threads_with_numba
 
 try:
-    import numba
     from numba import njit, prange
 except ImportError:
     raise InputError("DAC-MDP needs numba: pip install 'rostra[rl]'") from None
-
-
-def share_threads_with_torch() -> None:
-    """Let the parallel loops of this module run on as many threads as torch has; to be called before each of them.
-
-    By itself numba takes all cores, and its first parallel loop gives torch as many too: both use one OpenMP.
-    """
-    import torch
-
-    count = torch.get_num_threads()
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    torch.set_num_threads(count)
 
 
 class Sweeps(NamedTuple):
@@ -63,7 +51,7 @@ def share_of(gamma: float, successors: NDArray[np.int32], weights: NDArray[Any])
 
 def sweeps_for(successors: NDArray[np.int32], weights: NDArray[Any]) -> Sweeps:
     """The loops for these tables, on the threads of torch."""
-    share_threads_with_torch()
+    share_threads_with_numba()
     k = successors.shape[-1]
     return _compiled(k if k in COMPILED_FOR else 0, weights.size == 0)
 

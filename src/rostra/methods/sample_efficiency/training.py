@@ -2,11 +2,13 @@
 
 Copies are batched over data sets (seeds) and learning rates. Two-layer nets without biases have hand-written
 gradients: a quadratic one never forms its activations, a ReLU one goes through them in blocks that stay in the
-cache. Everything else takes autograd on the same batch.
+cache. On a CPU with numba, compiled loops do most of both. Everything else takes autograd on the same batch.
 """
 
 __all__ = ["OPTIMIZERS", "FCConfig", "FCRun", "outputs", "train_fc", "train_module", "train_on_sets"]
 
+import functools
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil, prod
@@ -25,8 +27,8 @@ from rostra.engine.runtime import keep_freed_memory
 from . import objective
 from .model import Activation, FCEnsemble
 
-BLOCK_NUMBERS = 2**17
-"""Numbers that a block works on: 512 KB in float32, which stay in a core's cache."""
+BLOCK_NUMBERS = 2**18
+"""Numbers that a block works on: 1 MB in float32, about what a core's own cache holds."""
 BATCH_STREAM = 900
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -209,15 +211,12 @@ def _gradient_function(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The gradient of every copy's mean loss, (copies, parameters), as a function of rows and labels."""
     if len(ensemble.hidden) == 1 and not len(ensemble.biases) and config.activation in ("quadratic", "relu"):
-        kept: list[_Block] = []
+        prepared: list[Callable[[], Tensor]] = []
 
         def by_hand(x: Tensor, y: Tensor) -> Tensor:
-            n = x.shape[1]
-            by_matrix = config.activation == "quadratic" and _matrix_pays(n, ensemble)
-            if not kept or config.batch_size is not None:  # else the same rows in every step
-                numbers = ensemble.copies[0] * ensemble.dimension if by_matrix else ensemble.hidden[0]
-                kept[:] = _blocks(x, y, numbers)
-            return (_matrix_gradient if by_matrix else _activation_gradient)(ensemble, config, kept, n)
+            if not prepared or config.batch_size is not None:  # else the same rows in every step
+                prepared[:] = [_prepared_gradient(ensemble, config, x, y)]
+            return prepared[0]()
 
         return by_hand
 
@@ -225,6 +224,32 @@ def _gradient_function(
         return flat.gradient(_loss(ensemble(x), y, config.loss).mean(-1).sum())
 
     return by_autograd
+
+
+def _prepared_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: Tensor) -> Callable[[], Tensor]:
+    """The gradient by hand at these rows, which are laid out in memory once for all steps."""
+    n, (rates, _) = x.shape[1], ensemble.copies
+    if config.activation == "relu" or not _matrix_pays(n, ensemble):
+        blocks = _blocks(x, y, ensemble.hidden[0])
+        return functools.partial(_activation_gradient, ensemble, config, blocks, n)
+    if not compiled_loops(x.device):
+        blocks = _blocks(x, y, rates * ensemble.dimension)
+        return functools.partial(_matrix_gradient, ensemble, config, blocks, n)
+    from .compiled import tiled
+
+    tiles = tiled(x)
+    filled_up = torch.nn.functional.pad(y, (0, tiles.shape[1] * tiles.shape[3] - n))
+    return functools.partial(_compiled_matrix_gradient, ensemble, config, tiles, filled_up, n)
+
+
+def compiled_loops(device: torch.device) -> bool:
+    """Whether compiled loops serve: they are for CPUs, and need numba."""
+    return device.type == "cpu" and _has_numba()
+
+
+@functools.cache
+def _has_numba() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 def _matrix_pays(n: int, ensemble: FCEnsemble) -> bool:
@@ -308,12 +333,26 @@ def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequence[_B
     return torch.cat([by_weight.flatten(1), by_output], dim=1)
 
 
+def _compiled_matrix_gradient(ensemble: FCEnsemble, config: FCConfig, tiles: Tensor, y: Tensor, n: int) -> Tensor:
+    """:func:`_matrix_gradient` in compiled loops over one triangle of each matrix."""
+    from .compiled import quadratic_forms, weighted_moments
+
+    weight, output_weight = _weights(ensemble)
+    fitted = quadratic_forms(tiles, objective.quadratic_matrix(weight, output_weight))
+    slopes = _slope(_by_rate(fitted, ensemble), y, config.loss).flatten(0, 1)
+    moments = weighted_moments(tiles, slopes) / n
+    by_weight, by_output = objective.quadratic_gradient(moments, weight, output_weight)
+    return torch.cat([by_weight.flatten(1), by_output], dim=1)
+
+
 def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequence[_Block], n: int) -> Tensor:
     """By activations, each turned into its derivative in place; blocks of m numbers a row.
 
     All copies of a data set follow each other on a block, whose rows are in the cache by then.
     """
     relu = config.activation == "relu"
+    if relu and compiled_loops(ensemble.weights[0].device):
+        from .compiled import add_active_moments
     weight, output_weight = _weights(ensemble)
     moments = torch.zeros_like(weight)
     by_rate = [_by_rate(values, ensemble) for values in (weight, output_weight[:, None], moments)]
@@ -322,6 +361,9 @@ def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequenc
             hidden = torch.bmm(first, columns, out=work)
             active = hidden.relu_() if relu else hidden.square()
             slopes = _slope(torch.bmm(last, active), y, config.loss)
+            if relu and compiled_loops(rows.device):
+                add_active_moments(active, slopes, columns, of_rate)
+                continue
             derivative = hidden.sign_() if relu else hidden.mul_(2.0)
             of_rate.baddbmm_(derivative, rows * slopes.mT)
     by_weight, by_output = objective.activation_gradient(moments / n, weight, output_weight, degree=1 if relu else 2)
@@ -339,6 +381,11 @@ def outputs(ensemble: FCEnsemble, x: Tensor) -> Tensor:
     """Outputs (L, S, n), in blocks of rows; a two-layer quadratic net by its matrix."""
     quadratic = len(ensemble.hidden) == 1 and not len(ensemble.biases) and ensemble.activation == "quadratic"
     quadratic = quadratic and _matrix_pays(x.shape[1], ensemble)
+    if quadratic and compiled_loops(x.device):
+        from .compiled import quadratic_forms, tiled
+
+        forms = quadratic_forms(tiled(x), objective.quadratic_matrix(*_weights(ensemble)))
+        return _by_rate(forms[:, : x.shape[1]], ensemble)
     matrices = _matrices(ensemble) if quadratic else None
     widest = x.shape[2] if quadratic else max(ensemble.hidden)
     size = max(64, BLOCK_NUMBERS // (ensemble.copies[0] * ensemble.copies[1] * widest))
