@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from rostra.engine.progress import silence
 from rostra.engine.runtime import keep_freed_memory
-from rostra.methods.diffwave.fast import TILE, FastNetwork, Predictor, _pool, has_fast_bfloat16
+from rostra.methods.diffwave.fast import TILE, FastNetwork, Predictor, has_fast_bfloat16, pool_of_threads
 from rostra.methods.diffwave.imports import import_checkpoint
 from rostra.methods.diffwave.model import PRESETS, DiffWave, DiffWaveConfig
 from rostra.methods.diffwave.pretrained import MODELS
@@ -347,7 +347,7 @@ def one_step(plain: PlainDiffWave, network: DiffWave, ask: Ask, frames: int, rou
 
 def kept_megabytes(network: FastNetwork, frames: int) -> float:
     """Conditions that are kept over the steps, in 10^6 bytes."""
-    with _pool() as pool:
+    with pool_of_threads() as pool:
         pieces = list(network._pieces(1, 256 * frames, inputs(frames)[1], pool, keep=True))
     return sum(kept.nbytes for piece in pieces for kept in piece.conditions or []) / 1e6
 

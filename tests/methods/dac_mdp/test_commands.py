@@ -133,6 +133,16 @@ def test_a_sweep_writes_its_table_its_picture_and_its_best_model(rostra, log_fil
     assert json.loads(again.stdout)["mean_return"] == pytest.approx(found["best"]["mean"])
 
 
+def test_a_sweep_takes_the_index_and_the_folder_for_tables(rostra, log_file, tmp_path):
+    done = rostra(
+        "dac-mdp", "sweep", log_file, "--k", "1,3", "--cost", "0", "--env", "CartPole-v1", *FAST,
+        "--index", "kdtree", "--memory-map", "tables", "--save", "best",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert any(path.is_file() for path in (tmp_path / "tables").rglob("*"))
+    assert json.loads((tmp_path / "best" / "rostra.json").read_text())["content"]["settings"]["index"] == "kdtree"
+
+
 def test_a_sweep_without_an_environment_is_judged_from_the_log(rostra, log_file):
     done = rostra("dac-mdp", "sweep", log_file, "--k", "5", "--relative-cost", "0.1,1")
     assert done.returncode == 0, done.stderr

@@ -321,7 +321,7 @@ def test_threads_share_the_tiles(monkeypatch, two_threads):
 
     def share(length):
         shared.clear()
-        with fast._pool() as pool:
+        with fast.pool_of_threads() as pool:
             pool.share(lambda tiles: shared.append(tiles), 2, length)
         return sorted(map(len, shared)), sorted(tile for part in shared for tile in part)
 

@@ -3,7 +3,6 @@
 __all__ = ["app"]
 
 import contextlib
-import math
 import re
 import time
 import warnings
@@ -265,8 +264,6 @@ def generate(
     generator = Generator.from_pretrained(model, dtype=_DTYPES[dtype], device=device)
     config, trained = generator.config, generator.model
     schedule, count = _schedule(steps, config)
-    if seconds is not None and not 0.5 < seconds * config.sample_rate < math.inf:
-        raise InputError(f"--seconds is {seconds:g}; it must hold a sample of {config.sample_rate} Hz at least")
     generator.check_memory(n, seconds)
     names = trained.class_names
     chosen = None

@@ -5,7 +5,7 @@ is kept over all reverse steps, as long as it fits a budget of memory; long audi
 samples around it that its result depends on; tiles of a layer are shared by threads.
 """
 
-__all__ = ["FastNetwork", "Predictor", "has_fast_bfloat16"]
+__all__ = ["FastNetwork", "Pool", "Predictor", "has_fast_bfloat16", "pool_of_threads"]
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -105,7 +105,7 @@ class FastNetwork:
         biases = self._biases(batch, label)
         channels = self.config.residual_channels
         size = batch * length * 2 * channels * len(self.weights.layers) * self.weights.dtype.itemsize
-        with _pool() as pool:
+        with pool_of_threads() as pool:
             pieces = list(self._pieces(batch, length, mel, pool, keep=mel is not None and size <= self.cache_bytes))
         rows = max((piece.items.stop - piece.items.start) * (piece.last - piece.first) for piece in pieces)
         widest = max(self.config.dilations)
@@ -120,7 +120,7 @@ class FastNetwork:
             check_inputs(self.config, audio, torch.full((batch,), step), mel, label)
             constants = self._constants(step)
             noise = torch.empty_like(audio)
-            with _pool() as pool:
+            with pool_of_threads() as pool:
                 for piece in pieces:
                     given = audio[piece.items, piece.first : piece.last]
                     shape = (*given.shape, channels)
@@ -142,7 +142,7 @@ class FastNetwork:
 
         return predict
 
-    def _pieces(self, batch: int, length: int, mel: Tensor | None, pool: "_Pool", keep: bool) -> Iterator[_Piece]:
+    def _pieces(self, batch: int, length: int, mel: Tensor | None, pool: "Pool", keep: bool) -> Iterator[_Piece]:
         """Whole items together as long as they are short, one item in parts where it is long."""
         together = max(1, self.piece // length)
         hop = self.config.hop_samples
@@ -186,13 +186,13 @@ class FastNetwork:
             biases.append(bias.to(self.weights.dtype))
         return biases
 
-    def _shared(self, piece: _Piece, pool: "_Pool") -> Tensor | None:
+    def _shared(self, piece: _Piece, pool: "Pool") -> Tensor | None:
         """The mel upsampled for all layers, (items, samples, n_mels), where they share it."""
         if piece.mel is None or self.config.upsampler != "shared":
             return None
         return self._rows(cast(torch.nn.Module, self.model.upsampler), piece, pool)
 
-    def _rows(self, upsampler: torch.nn.Module, piece: _Piece, pool: "_Pool") -> Tensor:
+    def _rows(self, upsampler: torch.nn.Module, piece: _Piece, pool: "Pool") -> Tensor:
         """The mel at every sample, (items, samples, n_mels); parts of it, each from the frames that it depends on."""
         mel, hop = cast(Tensor, piece.mel), self.config.hop_samples
         offset = piece.first - piece.frame * hop
@@ -211,13 +211,13 @@ class FastNetwork:
         pool.share(work, len(mel), samples, UPSAMPLED_TILE)
         return found
 
-    def _upsampled(self, index: int, piece: _Piece, shared: Tensor | None, pool: "_Pool") -> Tensor:
+    def _upsampled(self, index: int, piece: _Piece, shared: Tensor | None, pool: "Pool") -> Tensor:
         """The mel at every sample for one layer, (items, samples, n_mels)."""
         if shared is not None:
             return shared
         return self._rows(cast(torch.nn.Module, self.model.layers[index].upsampler), piece, pool)
 
-    def _condition(self, index: int, piece: _Piece, shared: Tensor | None, pool: "_Pool") -> Tensor:
+    def _condition(self, index: int, piece: _Piece, shared: Tensor | None, pool: "Pool") -> Tensor:
         """Bias plus condition of one layer at every sample, (items, samples, 2C)."""
         layer = self.weights.layers[index]
         rows = self._upsampled(index, piece, shared, pool)
@@ -241,7 +241,7 @@ class FastNetwork:
         buffer: Tensor,
         stream: Tensor,
         skips: Tensor,
-        pool: "_Pool",
+        pool: "Pool",
     ) -> Tensor:
         """The noise in one piece, (items, samples)."""
         weights = self.weights
@@ -332,7 +332,7 @@ def add_condition(bias: Tensor, rows: Tensor, layer: LayerWeights, out: Tensor) 
     torch.addmm(bias, rows, cast(Tensor, layer.condition), out=out)
 
 
-class _Pool:
+class Pool:
     """Shares the tiles of a layer among threads, each of which computes on one core.
 
     The tiles do not depend on the number of threads, and neither does what is computed in them.
@@ -354,7 +354,8 @@ class _Pool:
 
 
 @contextmanager
-def _pool() -> Iterator[_Pool]:
+def pool_of_threads() -> Iterator[Pool]:
+    """The threads of torch, with a core for each, as those that tiles are shared among."""
     threads = torch.get_num_threads()
     with one_core_each() as executor:
-        yield _Pool(executor, threads)
+        yield Pool(executor, threads)
