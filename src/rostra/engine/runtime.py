@@ -76,7 +76,7 @@ def set_threads(threads: int | None) -> None:
 def share_threads_with_numba() -> None:
     """Let numba's parallel loops run on as many threads as torch has; to be called before each of them.
 
-    By itself numba takes all cores, and its first parallel loop gives torch as many too: both use one OpenMP.
+    By itself numba takes all cores, and gives torch as many when it first starts its threads: both use one OpenMP.
     """
     import numba
     import torch

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import subprocess
 import sys
 
@@ -31,7 +32,7 @@ def close(found, expected):
 SHAPES = {
     "sets": st.integers(1, 3),
     "rates": st.integers(1, 3),
-    "n": st.one_of(st.integers(1, 40), st.sampled_from([511, 512, 513, 1040])),
+    "n": st.one_of(st.integers(1, 40), st.sampled_from([511, 512, 513, 1040, 4200])),
     "dimension": st.integers(1, 13),
     "dtype": st.sampled_from(list(TOLERANCES)),
     "seed": st.integers(0, 100),
@@ -50,6 +51,7 @@ def test_forms_and_moments_are_those_of_plain_products(sets, rates, n, dimension
     forms = compiled.quadratic_forms(tiles, matrices)
     assert close(forms[:, :n], torch.einsum("cni,cij,cnj->cn", of_copy, matrices, of_copy))
     assert (forms[:, n:] == 0).all()
+    assert torch.equal(compiled.quadratic_outputs(x, matrices), forms[:, :n])
     filled_up = torch.nn.functional.pad(weights, (0, forms.shape[1] - n), value=7.0)
     moments = compiled.weighted_moments(tiles, filled_up)
     assert close(moments, torch.einsum("cn,cni,cnj->cij", weights, of_copy, of_copy))
@@ -78,10 +80,25 @@ def test_numbers_that_are_not_finite_stay_so():
     weights[1, 3], weights[2, 4] = torch.inf, torch.nan
     moments = compiled.weighted_moments(tiles, weights)
     assert moments.isfinite().flatten(1).all(1).tolist() == [True, False, False]
+    assert not compiled.FAST & {"fast", "nnan", "ninf"}  # which allow a compiler to think that there are none
 
 
-def trained(activation, *, numba, monkeypatch, dtype=np.float64, sets=(0, 1, 2), rates=(0.03, 0.1), **options):
-    monkeypatch.setattr(training, "_has_numba", lambda: numba)
+def test_arrays_of_other_shapes_are_refused():
+    x, matrices, weights = drawn(0, torch.float32, (2, 20, 6), (3, 6, 6), (3, 32))
+    tiles = compiled.tiled(x)
+    for call in (
+        lambda: compiled.quadratic_forms(tiles, matrices[:, :5]),
+        lambda: compiled.quadratic_outputs(x, matrices[:, :, :5]),
+        lambda: compiled.weighted_moments(tiles, weights[:, :20]),
+        lambda: compiled.weighted_moments(tiles, weights.flatten()[:64].view(1, 64)),
+        lambda: compiled.add_active_moments(x, weights[:2, None], x, torch.zeros(2, 20, 6)),
+    ):
+        with pytest.raises(ValueError, match=r"shape \(.*\) where \(.*\) was expected"):
+            call()
+
+
+def trained(activation, *, loops=compiled, monkeypatch, dtype=np.float64, sets=(0, 1, 2), rates=(0.03, 0.1), **options):
+    monkeypatch.setattr(training, "_compiled", lambda: loops)
     x, y = (
         torch.as_tensor(np.stack(part))
         for part in zip(*(halves(6).sample(50, seed, dtype=dtype) for seed in sets), strict=True)
@@ -93,51 +110,131 @@ def trained(activation, *, numba, monkeypatch, dtype=np.float64, sets=(0, 1, 2),
 @pytest.mark.parametrize("batch_size", [None, 20])
 @pytest.mark.parametrize("activation", ["quadratic", "relu"])
 def test_nets_are_the_same_with_numba_and_without(activation, batch_size, monkeypatch):
-    runs = [trained(activation, numba=numba, monkeypatch=monkeypatch, batch_size=batch_size) for numba in (True, False)]
+    runs = [
+        trained(activation, loops=loops, monkeypatch=monkeypatch, batch_size=batch_size) for loops in (compiled, None)
+    ]
     for ours, theirs in zip(*(run.ensemble.parameters() for run in runs), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-10)
     for measure in ("train_accuracy", "train_loss", "test_accuracy"):
         assert np.allclose(*(getattr(run, measure) for run in runs), atol=1e-10)
 
 
-@pytest.mark.parametrize("activation", ["quadratic", "relu"])
-def test_without_numba_no_compiled_loop_runs(activation, monkeypatch):
-    for name in ("quadratic_forms", "weighted_moments", "add_active_moments"):
-        monkeypatch.setattr(compiled, name, lambda *_: pytest.fail("compiled loop called"))
-    trained(activation, numba=False, monkeypatch=monkeypatch)
-    with pytest.raises(pytest.fail.Exception, match="compiled loop called"):
-        trained(activation, numba=True, monkeypatch=monkeypatch)
-
-
 def test_a_quadratic_copy_has_the_bits_that_it_has_alone(monkeypatch):
-    options = {"numba": True, "monkeypatch": monkeypatch, "dtype": np.float32}
-    together = trained("quadratic", **options)
+    together = trained("quadratic", monkeypatch=monkeypatch, dtype=np.float32)
     for (number, rate), s in itertools.product(enumerate((0.03, 0.1)), range(3)):
-        alone = trained("quadratic", sets=[s], rates=[rate], **options)
+        alone = trained("quadratic", monkeypatch=monkeypatch, dtype=np.float32, sets=[s], rates=[rate])
         assert np.array_equal(together.train_loss[:, number, s], alone.train_loss[:, 0, 0])
 
+
+# ------------------------------------------------------- where numba serves
+
+
+@pytest.fixture
+def unknown(monkeypatch):
+    """As if numba had not been asked for yet."""
+    training._compiled.cache_clear()
+    yield monkeypatch
+    training._compiled.cache_clear()
+
+
+@pytest.mark.parametrize("activation", ["quadratic", "relu"])
+def test_compiled_loops_run_where_numba_is(activation, unknown):
+    called = []
+    for name in ("weighted_moments", "add_active_moments"):
+        loop = getattr(compiled, name)
+        unknown.setattr(compiled, name, lambda *parts, name=name, loop=loop: called.append(name) or loop(*parts))
+    train_small(activation)
+    assert set(called) == {"weighted_moments" if activation == "quadratic" else "add_active_moments"}
+
+
+def train_small(activation="quadratic"):
+    x, y = drawn(0, torch.float32, (1, 50, 6), (1, 50))
+    return train_fc(x, y.sign(), FCConfig((10,), activation, steps=2, checkpoints=1), [0], [0.1])
+
+
+def test_they_are_for_cpus():
+    assert training.compiled_loops(torch.device("cpu")) is compiled
+    assert training.compiled_loops(torch.device("cuda")) is None
+
+
+def forget_compiled(monkeypatch):
+    monkeypatch.delattr("rostra.methods.sample_efficiency.compiled")
+    monkeypatch.delitem(sys.modules, compiled.__name__)
+
+
+def test_without_numba_torch_trains(unknown):
+    forget_compiled(unknown)
+    unknown.setitem(sys.modules, "numba", None)
+    assert training.compiled_loops(torch.device("cpu")) is None
+    assert np.isfinite(train_small().train_loss).all()
+
+
+@pytest.mark.parametrize("error", [ImportError("Numba needs another NumPy\nor so"), RuntimeError("cannot cache")])
+def test_a_numba_that_cannot_be_used_is_said_and_torch_trains(error, unknown):
+    class Refusing:
+        def __getattr__(self, name):
+            raise error
+
+    forget_compiled(unknown)
+    unknown.setitem(sys.modules, "numba", Refusing())
+    with pytest.warns(UserWarning, match=f"without numba, which cannot be used here: {str(error).splitlines()[0]}$"):
+        assert np.isfinite(train_small().train_loss).all()
+    assert np.isfinite(train_small().train_loss).all()  # said once
+
+
+# ------------------------------------------------------- threads and processes
 
 BITS = """
 import hashlib, sys, torch
 from rostra.methods.sample_efficiency import compiled
 torch.set_num_threads(int(sys.argv[1]))
+torch.get_num_threads()  # torch keeps the number to itself until it is asked
 generator = torch.Generator().manual_seed(0)
-x, matrices = torch.randn(2, 1500, 7, generator=generator), torch.randn(6, 7, 7, generator=generator)
+x, matrices = torch.randn(2, 6000, 7, generator=generator), torch.randn(6, 7, 7, generator=generator)
+matrices = matrices + matrices.mT
 tiles = compiled.tiled(x)
-forms = compiled.quadratic_forms(tiles, matrices + matrices.mT)
+forms = compiled.quadratic_forms(tiles, matrices)
 moments = compiled.weighted_moments(tiles, forms)
-active, sums = torch.randn(2, 9, 1500, generator=generator), torch.zeros(2, 9, 7)
-compiled.add_active_moments(active, forms[:2, None, :1500].contiguous(), x.mT.contiguous(), sums)
-bits = b"".join(part.numpy().tobytes() for part in (forms, moments, sums))
-print(torch.get_num_threads(), hashlib.sha256(bits).hexdigest())
+active, sums = torch.randn(2, 9, 6000, generator=generator), torch.zeros(2, 9, 7)
+compiled.add_active_moments(active, forms[:2, None, :6000].contiguous(), x.mT.contiguous(), sums)
+bits = b"".join(part.numpy().tobytes() for part in (forms, moments, sums, compiled.quadratic_outputs(x, matrices)))
+import numba
+print(torch.get_num_threads(), numba.get_num_threads(), hashlib.sha256(bits).hexdigest())
 """
 
 
+def answers(script, *arguments, **environment):
+    found = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.split()
+
+
 def test_threads_change_no_bit_and_are_those_of_torch():
-    found = [
-        subprocess.run([sys.executable, "-c", BITS, str(count)], capture_output=True, text=True, check=True).stdout
-        for count in (1, 2)
-    ]
-    (one, first), (two, second) = (line.split() for line in found)
-    assert (one, two) == ("1", "2")
-    assert first == second
+    """Numba would take three by itself."""
+    one, two = (answers(BITS, str(count), NUMBA_NUM_THREADS="3") for count in (1, 2))
+    assert one[0] == "1"
+    assert two[:2] == ["2", "2"]
+    assert one[2] == two[2]
+
+
+FORKED = """
+import multiprocessing, torch
+from rostra.methods.sample_efficiency import training
+from rostra.methods.sample_efficiency.training import FCConfig, train_fc
+torch.set_num_threads(1)
+def loss():
+    x = torch.randn(1, 50, 6, generator=torch.Generator().manual_seed(0))
+    run = train_fc(x, x[..., 0].sign(), FCConfig((10,), steps=2, checkpoints=1), [0], [0.1])
+    return float(run.train_loss[-1, 0, 0])
+print(loss())
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.apply_async(loss).get(timeout=60))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_process_that_has_trained_on_one_thread_can_be_forked():
+    here, there = answers(FORKED, OMP_NUM_THREADS="1")
+    assert here == there

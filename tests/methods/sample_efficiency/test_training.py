@@ -10,7 +10,7 @@ from torch import nn
 
 from rostra.engine.ensemble import FlatParameters
 from rostra.engine.errors import InputError
-from rostra.methods.sample_efficiency import training
+from rostra.methods.sample_efficiency import compiled, training
 from rostra.methods.sample_efficiency.model import FCEnsemble, plain_network
 from rostra.methods.sample_efficiency.tasks import halves
 from rostra.methods.sample_efficiency.training import FCConfig, train_fc
@@ -22,12 +22,12 @@ def data(n=50, sets=3, dimension=6, dtype=torch.float64):
     return x, y
 
 
-@pytest.mark.parametrize("numba", [True, False])
+@pytest.mark.parametrize("loops", [compiled, None], ids=["compiled", "torch"])
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
 @pytest.mark.parametrize(("activation", "width"), [("quadratic", 5), ("quadratic", 60), ("relu", 5), ("relu", 60)])
-def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, numba, monkeypatch):
+def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, loops, monkeypatch):
     """By the matrix, by activations, in one block and in many, compiled or not."""
-    monkeypatch.setattr(training, "_has_numba", lambda: numba)
+    monkeypatch.setattr(training, "_compiled", lambda: loops)
     x, y = data()
     config = FCConfig(hidden=(width,), activation=activation, loss=loss)
     ensemble = FCEnsemble((2, 3), 6, (width,), activation).double()
@@ -83,10 +83,11 @@ def test_batched_training_is_training_alone(name):
                 assert torch.allclose(ours[copy], theirs[0], atol=1e-10)
 
 
+@pytest.mark.parametrize("batch_size", [None, 16])
 @pytest.mark.parametrize(("activation", "optimizer"), [("quadratic", "momentum"), ("relu", "adam")])
-def test_training_is_that_of_an_ordinary_torch_loop(activation, optimizer):
+def test_training_is_that_of_an_ordinary_torch_loop(activation, optimizer, batch_size):
     x, y = data(sets=1)
-    config = FCConfig(hidden=(8,), activation=activation, optimizer=optimizer, steps=30, checkpoints=1, stop_loss=0.0)
+    config = FCConfig((8,), activation, optimizer, steps=30, batch_size=batch_size, checkpoints=1, stop_loss=0.0)
     ensemble = FCEnsemble((1, 1), 6, (8,), activation).double()
     ensemble.initialise([0], "gaussian")
     module = plain_network(ensemble, 0)
@@ -96,14 +97,27 @@ def test_training_is_that_of_an_ordinary_torch_loop(activation, optimizer):
         "adam": lambda p: torch.optim.Adam(p, lr=0.05),
     }
     optimiser = steps[optimizer](module.parameters())
-    for _ in range(30):
-        loss = nn.functional.softplus(-y[0] * module(x[0])[:, 0]).mean()
+    batches = itertools.repeat([slice(None)]) if batch_size is None else training._batches([0], 50, batch_size)
+    for _, (rows,) in zip(range(30), batches, strict=False):
+        loss = nn.functional.softplus(-y[0, rows] * module(x[0, rows])[:, 0]).mean()
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
     for ours, theirs in zip(plain_network(run.ensemble, 0).parameters(), module.parameters(), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6)  # clip_grad_norm_ adds 1e-6 to the norm
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("activation", "hidden"), [("quadratic", (40,)), ("quadratic", (2,)), ("relu", (5, 3))])
+def test_outputs_are_those_of_the_nets(activation, hidden, bias):
+    """By the matrix where it pays, without biases alone, by the layers else."""
+    ensemble = FCEnsemble((2, 3), 6, hidden, activation, bias).double()
+    with torch.no_grad():
+        for weight in ensemble.parameters():
+            weight.copy_(torch.randn_like(weight))
+    x = torch.randn(3, 700, 6, dtype=torch.float64)
+    assert torch.allclose(training.outputs(ensemble, x), ensemble(x), rtol=1e-9, atol=1e-9)
 
 
 def test_a_diverged_net_is_reported_and_harms_no_other():

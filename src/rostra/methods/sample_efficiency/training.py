@@ -2,16 +2,18 @@
 
 Copies are batched over data sets (seeds) and learning rates. Two-layer nets without biases have hand-written
 gradients: a quadratic one never forms its activations, a ReLU one goes through them in blocks that stay in the
-cache. On a CPU with numba, compiled loops do most of both. Everything else takes autograd on the same batch.
+cache. On a CPU with numba, compiled loops make the quadratic one's products and the ReLU one's moments. Everything
+else takes autograd on the same batch.
 """
 
 __all__ = ["OPTIMIZERS", "FCConfig", "FCRun", "outputs", "train_fc", "train_module", "train_on_sets"]
 
 import functools
-import importlib.util
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil, prod
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,28 +230,35 @@ def _gradient_function(
 
 def _prepared_gradient(ensemble: FCEnsemble, config: FCConfig, x: Tensor, y: Tensor) -> Callable[[], Tensor]:
     """The gradient by hand at these rows, which are laid out in memory once for all steps."""
-    n, (rates, _) = x.shape[1], ensemble.copies
+    n = x.shape[1]
     if config.activation == "relu" or not _matrix_pays(n, ensemble):
         blocks = _blocks(x, y, ensemble.hidden[0])
         return functools.partial(_activation_gradient, ensemble, config, blocks, n)
-    if not compiled_loops(x.device):
-        blocks = _blocks(x, y, rates * ensemble.dimension)
+    loops = compiled_loops(x.device)
+    if loops is None:
+        blocks = _blocks(x, y, ensemble.copies[0] * ensemble.dimension)
         return functools.partial(_matrix_gradient, ensemble, config, blocks, n)
-    from .compiled import tiled
-
-    tiles = tiled(x)
+    tiles = loops.tiled(x.contiguous())
     filled_up = torch.nn.functional.pad(y, (0, tiles.shape[1] * tiles.shape[3] - n))
-    return functools.partial(_compiled_matrix_gradient, ensemble, config, tiles, filled_up, n)
+    return functools.partial(_compiled_matrix_gradient, ensemble, config, loops, tiles, filled_up, n)
 
 
-def compiled_loops(device: torch.device) -> bool:
-    """Whether compiled loops serve: they are for CPUs, and need numba."""
-    return device.type == "cpu" and _has_numba()
+def compiled_loops(device: torch.device) -> ModuleType | None:
+    """The module ``compiled``, where it serves: it is for CPUs, and needs numba."""
+    return _compiled() if device.type == "cpu" else None
 
 
 @functools.cache
-def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _compiled() -> ModuleType | None:
+    try:
+        from . import compiled
+    except Exception as error:  # a numba that does not fit numpy, or has nowhere to keep what it compiled
+        if isinstance(error, ModuleNotFoundError) and error.name == "numba":
+            return None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        warnings.warn(f"nets are trained without numba, which cannot be used here: {reason}", stacklevel=2)
+        return None
+    return compiled
 
 
 def _matrix_pays(n: int, ensemble: FCEnsemble) -> bool:
@@ -333,14 +342,14 @@ def _matrix_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequence[_B
     return torch.cat([by_weight.flatten(1), by_output], dim=1)
 
 
-def _compiled_matrix_gradient(ensemble: FCEnsemble, config: FCConfig, tiles: Tensor, y: Tensor, n: int) -> Tensor:
+def _compiled_matrix_gradient(
+    ensemble: FCEnsemble, config: FCConfig, loops: ModuleType, tiles: Tensor, y: Tensor, n: int
+) -> Tensor:
     """:func:`_matrix_gradient` in compiled loops over one triangle of each matrix."""
-    from .compiled import quadratic_forms, weighted_moments
-
     weight, output_weight = _weights(ensemble)
-    fitted = quadratic_forms(tiles, objective.quadratic_matrix(weight, output_weight))
+    fitted = loops.quadratic_forms(tiles, objective.quadratic_matrix(weight, output_weight))
     slopes = _slope(_by_rate(fitted, ensemble), y, config.loss).flatten(0, 1)
-    moments = weighted_moments(tiles, slopes) / n
+    moments = loops.weighted_moments(tiles, slopes) / n
     by_weight, by_output = objective.quadratic_gradient(moments, weight, output_weight)
     return torch.cat([by_weight.flatten(1), by_output], dim=1)
 
@@ -351,8 +360,7 @@ def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequenc
     All copies of a data set follow each other on a block, whose rows are in the cache by then.
     """
     relu = config.activation == "relu"
-    if relu and compiled_loops(ensemble.weights[0].device):
-        from .compiled import add_active_moments
+    loops = compiled_loops(ensemble.weights[0].device) if relu else None
     weight, output_weight = _weights(ensemble)
     moments = torch.zeros_like(weight)
     by_rate = [_by_rate(values, ensemble) for values in (weight, output_weight[:, None], moments)]
@@ -361,8 +369,8 @@ def _activation_gradient(ensemble: FCEnsemble, config: FCConfig, blocks: Sequenc
             hidden = torch.bmm(first, columns, out=work)
             active = hidden.relu_() if relu else hidden.square()
             slopes = _slope(torch.bmm(last, active), y, config.loss)
-            if relu and compiled_loops(rows.device):
-                add_active_moments(active, slopes, columns, of_rate)
+            if loops is not None:
+                loops.add_active_moments(active, slopes, columns, of_rate)
                 continue
             derivative = hidden.sign_() if relu else hidden.mul_(2.0)
             of_rate.baddbmm_(derivative, rows * slopes.mT)
@@ -381,11 +389,10 @@ def outputs(ensemble: FCEnsemble, x: Tensor) -> Tensor:
     """Outputs (L, S, n), in blocks of rows; a two-layer quadratic net by its matrix."""
     quadratic = len(ensemble.hidden) == 1 and not len(ensemble.biases) and ensemble.activation == "quadratic"
     quadratic = quadratic and _matrix_pays(x.shape[1], ensemble)
-    if quadratic and compiled_loops(x.device):
-        from .compiled import quadratic_forms, tiled
-
-        forms = quadratic_forms(tiled(x), objective.quadratic_matrix(*_weights(ensemble)))
-        return _by_rate(forms[:, : x.shape[1]], ensemble)
+    loops = compiled_loops(x.device) if quadratic else None
+    if loops is not None:
+        fitted = loops.quadratic_outputs(x.contiguous(), objective.quadratic_matrix(*_weights(ensemble)))
+        return _by_rate(fitted, ensemble)
     matrices = _matrices(ensemble) if quadratic else None
     widest = x.shape[2] if quadratic else max(ensemble.hidden)
     size = max(64, BLOCK_NUMBERS // (ensemble.copies[0] * ensemble.copies[1] * widest))
