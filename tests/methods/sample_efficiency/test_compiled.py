@@ -101,7 +101,7 @@ def trained(activation, *, loops=compiled, monkeypatch, dtype=np.float64, sets=(
     monkeypatch.setattr(training, "_compiled", lambda: loops)
     x, y = (
         torch.as_tensor(np.stack(part))
-        for part in zip(*(halves(6).sample(50, seed, dtype=dtype) for seed in sets), strict=True)
+        for part in zip(*(halves(6).sample(150, seed, dtype=dtype) for seed in sets), strict=True)
     )
     config = FCConfig(hidden=(10,), activation=activation, steps=30, checkpoints=3, stop_loss=0.0)
     return train_fc(x, y.to(x), dataclasses.replace(config, **options), sets, rates, test=(x, y.to(x)))
@@ -148,8 +148,18 @@ def test_compiled_loops_run_where_numba_is(activation, unknown):
 
 
 def train_small(activation="quadratic"):
-    x, y = drawn(0, torch.float32, (1, 50, 6), (1, 50))
+    x, y = drawn(0, torch.float32, (1, 150, 6), (1, 150))
     return train_fc(x, y.sign(), FCConfig((10,), activation, steps=2, checkpoints=1), [0], [0.1])
+
+
+@pytest.mark.parametrize(("rows", "dimension", "pays"), [(1024, 16, True), (100, 6, True), (64, 768, False)])
+def test_a_relu_net_has_its_moments_by_the_loops_where_they_pay(rows, dimension, pays, monkeypatch):
+    called = []
+    loop = compiled.add_active_moments
+    monkeypatch.setattr(compiled, "add_active_moments", lambda *parts: called.append(1) or loop(*parts))
+    x, y = drawn(0, torch.float32, (1, rows, dimension), (1, rows))
+    train_fc(x, y.sign(), FCConfig((8,), "relu", steps=1, checkpoints=1), [0], [0.1])
+    assert bool(called) == pays
 
 
 def test_they_are_for_cpus():

@@ -28,7 +28,7 @@ def data(n=50, sets=3, dimension=6, dtype=torch.float64):
 def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, loops, monkeypatch):
     """By the matrix, by activations, in one block and in many, compiled or not."""
     monkeypatch.setattr(training, "_compiled", lambda: loops)
-    x, y = data()
+    x, y = data(150)
     config = FCConfig(hidden=(width,), activation=activation, loss=loss)
     ensemble = FCEnsemble((2, 3), 6, (width,), activation).double()
     ensemble.initialise([0, 1, 2], "gaussian")
@@ -40,10 +40,10 @@ def test_gradients_by_hand_are_those_of_autograd(activation, width, loss, loops,
     expected = flat.gradient(training._loss(outputs, y, loss).mean(-1).sum())
     for numbers in (2**17, 2**8):
         monkeypatch.setattr(training, "BLOCK_NUMBERS", numbers)
-        found = training._activation_gradient(ensemble, config, training._blocks(x, y, width), 50)
+        found = training._activation_gradient(ensemble, config, training._blocks(x, y, width), 150)
         assert torch.allclose(found, expected, atol=1e-12)
         if activation == "quadratic":
-            found = training._matrix_gradient(ensemble, config, training._blocks(x, y, 2 * 6), 50)
+            found = training._matrix_gradient(ensemble, config, training._blocks(x, y, 2 * 6), 150)
             assert torch.allclose(found, expected, atol=1e-12)
         assert torch.allclose(training._prepared_gradient(ensemble, config, x, y)(), expected, atol=1e-12)
         assert torch.allclose(training.outputs(ensemble, x), outputs, atol=1e-12)
