@@ -93,14 +93,18 @@ def _claim_rows(method: str, name: str, evidence: dict[tuple[str, str, str], Evi
             yield f'<tr><td>{scale}</td><td colspan="3" class="command">{command}</td></tr>'
 
 
+def _seeds(count: int) -> str:
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
 def _result_cells(document: Evidence) -> str:
     arms: dict[str, Any] = document["arms"]
     paper = [numbers.number(document["paper"].get(arm)) for arm in arms]
     ours = [f"{numbers.number(record['mean'])} ({numbers.interval(record['interval'])})" for record in arms.values()]
     verdict = document["verdict"]
     lines = [document["scale"], f'<span class="verdict verdict-{verdict}">{verdict}</span>']
-    lines.append(f"{max((record['seeds'] for record in arms.values()), default=0)} seeds")
-    lines += [f"{count} seeds of {escape(arm)} missing" for arm, count in document["missing_seeds"].items()]
+    lines.append(_seeds(max((record["seeds"] for record in arms.values()), default=0)))
+    lines += [f"{_seeds(count)} of {escape(arm)} missing" for arm, count in document["missing_seeds"].items()]
     lines.append(f"{numbers.duration(document['seconds'])}, {_names(document['device'])}")
     return "".join(f"<td>{'<br>'.join(cell)}</td>" for cell in (lines, [escape(arm) for arm in arms], paper, ours))
 

@@ -196,6 +196,7 @@ def test_claims_show_verdicts_and_say_what_was_not_run(docs):
     assert "0.123 (0.100 to 0.200)<br>0.500 (no interval)" in table
     assert "<td>–<br>0.250</td>" in table
     assert "2 seeds of vcnet missing" in table
+    assert hooks._seeds(1) == "1 seed"
     for claim, scale in (("targeted", "paper"), ("beats_heads", "laptop"), ("continuity", "paper")):
         assert f"<em>not run</em>: <code>rostra reproduce vcnet.{claim} --scale {scale}</code>" in table
     assert "vcnet.targeted --scale laptop" not in table
